@@ -1,0 +1,233 @@
+"""Which model answers, where, with which key: argument, then environment, then default.
+
+Keeps to itself: the order of precedence, and the key (`SecretKey` shows at most its last four characters).
+Promises: reading settings imports nothing heavy and touches no network; every value knows where it came from.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NoReturn
+
+from mistral_nb.errors import InvalidOption
+
+REGIONS = {  # as in mistralai 3.7.0
+    "global": "https://api.mistral.ai",
+    "eu": "https://api.eu.mistral.ai",
+    "us": "https://api.us.mistral.ai",
+}
+DEFAULT_HOSTED_MODEL = "mistral-small-latest"
+DEFAULT_EMBEDDED_MODEL = "local-small"
+LOCAL_PREFIX = "local-"
+
+_ENVIRONMENT = {
+    "api_key": "MISTRAL_API_KEY",
+    "endpoint": "MISTRAL_NB_ENDPOINT",
+    "region": "MISTRAL_NB_REGION",
+    "model": "MISTRAL_NB_MODEL",
+    "model_path": "MISTRAL_NB_MODEL_PATH",
+    "home": "MISTRAL_NB_HOME",
+}
+_arguments: dict[str, Any] = {}
+
+
+class SecretKey:
+    """An API key that does not show itself: not in a repr, not in a pickle, not in a traceback that prints variables."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: str) -> None:
+        self._key = key.strip()
+
+    def reveal(self) -> str:
+        return self._key
+
+    def __repr__(self) -> str:
+        return f"SecretKey('…{self._key[-4:]}')" if len(self._key) >= 12 else "SecretKey('…')"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretKey) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("An API key is not pickled; the other process reads its own environment.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds now.
+
+    Attributes
+    ----------
+    api_key, endpoint, region, model, model_path, home
+        None means: not set; `home` always has a value.
+    origins
+        Where each value is from: "argument", the environment variable's name, or "default".
+    """
+
+    api_key: SecretKey | None = None
+    endpoint: str | None = None
+    region: str = "global"
+    model: str | None = None
+    model_path: Path | None = None
+    home: Path
+    origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def server_url(self) -> str:
+        """The hosted API's address: `endpoint`, or the region's."""
+        return self.endpoint or REGIONS[self.region]
+
+    @property
+    def answered_by(self) -> Literal["hosted", "embedded"]:
+        """Who answers a request that names no model."""
+        if self.model is not None:
+            return "embedded" if is_local(self.model) else "hosted"
+        if self.model_path is not None:
+            return "embedded"
+        return "hosted" if self.api_key or self.endpoint else "embedded"
+
+    @property
+    def default_model(self) -> str:
+        """The model that answers a request that names none."""
+        if self.model is not None:
+            return self.model
+        if self.answered_by == "hosted":
+            return DEFAULT_HOSTED_MODEL
+        return str(self.model_path) if self.model_path else DEFAULT_EMBEDDED_MODEL
+
+    @property
+    def reason(self) -> str:
+        """Why this model answers, in a few words."""
+        for name in ("model", "model_path", "endpoint", "api_key"):
+            origin = self.origins.get(name, "default")
+            if origin == "default":
+                continue
+            if name == "api_key":
+                return f"key found in {origin}" if origin != "argument" else "key given to configure()"
+            return f"{origin} is set" if origin != "argument" else f"configure({name}=…) was called"
+        return "no key found"
+
+
+def is_local(model: str) -> bool:
+    """Whether the name means an embedded model: one of the ``local-…`` names or the path of a GGUF file."""
+    return model.startswith(LOCAL_PREFIX) or model.lower().endswith(".gguf")
+
+
+def configure(
+    *,
+    api_key: str | None = None,
+    endpoint: str | None = None,
+    region: str | None = None,
+    model: str | None = None,
+    model_path: str | os.PathLike[str] | None = None,
+    home: str | os.PathLike[str] | None = None,
+) -> Settings:
+    """Return the settings that hold from now on in this kernel.
+
+    Arguments left out (or None) keep what was set before; an empty string forgets it, so that the environment or the default
+    holds again.
+
+    Parameters
+    ----------
+    api_key
+        Mistral API key; environment ``MISTRAL_API_KEY``.
+    endpoint
+        Root address, without ``/v1``, of any server that speaks Mistral's API (vLLM, llama.cpp, Ollama, a proxy);
+        environment ``MISTRAL_NB_ENDPOINT``.
+    region
+        "global" (default), "eu" or "us"; environment ``MISTRAL_NB_REGION``.
+    model
+        Model that answers where none is named; environment ``MISTRAL_NB_MODEL``. Default: "mistral-small-latest" with a key or an
+        endpoint, the embedded "local-small" without.
+    model_path
+        GGUF file that the embedded model runs instead of its own weights; environment ``MISTRAL_NB_MODEL_PATH``.
+    home
+        Folder of cache, ledger and weights; environment ``MISTRAL_NB_HOME``. Default: the user's data folder.
+
+    Raises
+    ------
+    InvalidOption
+        An unknown region, an endpoint that is no http(s) address, or a model path that is no file.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> mistral_nb.configure(region="eu").server_url
+    'https://api.eu.mistral.ai'
+    """
+    changes = {
+        "api_key": api_key,
+        "endpoint": endpoint,
+        "region": region,
+        "model": model,
+        "model_path": model_path,
+        "home": home,
+    }
+    proposed = {**_arguments, **{name: value for name, value in changes.items() if value is not None}}
+    proposed = {name: value for name, value in proposed.items() if value != ""}
+    settings = _resolve(proposed, os.environ)
+    _arguments.clear()
+    _arguments.update(
+        {name: SecretKey(v) if name == "api_key" and isinstance(v, str) else v for name, v in proposed.items()}
+    )
+    return settings
+
+
+def current_settings() -> Settings:
+    """Return the settings that hold now."""
+    return _resolve(_arguments, os.environ)
+
+
+def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Merge arguments over environment over defaults, and check each value."""
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for name, variable in _ENVIRONMENT.items():
+        from_environment = environment.get(variable, "").strip()
+        if name in arguments:
+            values[name], origins[name] = arguments[name], "argument"
+        elif from_environment:
+            values[name], origins[name] = from_environment, variable
+    if isinstance(values.get("api_key"), str):
+        values["api_key"] = SecretKey(values["api_key"])
+    if values.get("region", "global") not in REGIONS:
+        raise InvalidOption(
+            f"No region {values['region']!r}.", 'There are: mistral_nb.configure(region="global"), "eu" and "us".'
+        )
+    if "endpoint" in values:
+        values["endpoint"] = _checked_endpoint(values["endpoint"])
+    if "model_path" in values:
+        values["model_path"] = _checked_model_path(values["model_path"])
+    values["home"] = Path(values["home"]).expanduser().absolute() if "home" in values else _default_home()
+    return Settings(**values, origins=origins)
+
+
+def _checked_endpoint(endpoint: str) -> str:
+    """Return the endpoint's root: no trailing slash, no ``/v1`` (the SDK adds it)."""
+    root = endpoint.rstrip("/").removesuffix("/v1").rstrip("/")
+    if not root.startswith(("http://", "https://")):
+        raise InvalidOption(
+            f"The endpoint {endpoint!r} is no http(s) address.",
+            'Give the whole address, e.g. mistral_nb.configure(endpoint="http://localhost:8000").',
+        )
+    return root
+
+
+def _checked_model_path(path: str | os.PathLike[str]) -> Path:
+    file = Path(path).expanduser().absolute()
+    if file.suffix.lower() != ".gguf" or not file.is_file():
+        raise InvalidOption(
+            f"No GGUF file at {str(file)!r}.",
+            'Give the path of a .gguf file, e.g. mistral_nb.configure(model_path="~/models/my-model.gguf").',
+        )
+    return file
+
+
+def _default_home() -> Path:
+    import platformdirs
+
+    return platformdirs.user_data_path("mistral_nb", appauthor=False)
