@@ -1,0 +1,44 @@
+"""The protocol both backends keep: one request in, one completion out.
+
+Promises: every method raises only exceptions of `mistral_nb.errors`; cancelling a call closes its connection; a backend is used
+from one event loop only, the one it was first used on.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Protocol
+
+from mistral_nb.completion import Completion, CompletionRequest, Delta, Embeddings, ModelCard, Moderation
+
+
+class Backend(Protocol):
+    """Who answers. `max_concurrency` is how many requests at once make sense; None leaves it to the caller."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def endpoint(self) -> str:
+        """What tells this backend's answers from another's in the cache, e.g. "https://api.mistral.ai" or "embedded"."""
+
+    @property
+    def max_concurrency(self) -> int | None: ...
+
+    def answering_model(self, model: str) -> str:
+        """Return what identifies the model whose answers these will be, e.g. the weights' hash for an embedded model."""
+
+    async def complete(self, request: CompletionRequest) -> Completion: ...
+
+    def stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
+        """Yield the answer piece by piece; the last delta has `finish_reason` and `usage`."""
+
+    async def fill_in_middle(
+        self, prompt: str, suffix: str, *, model: str, temperature: float | None = None, max_tokens: int | None = None
+    ) -> Completion: ...
+
+    async def embed(self, texts: Sequence[str], *, model: str) -> Embeddings: ...
+
+    async def moderate(self, texts: Sequence[str], *, model: str) -> list[Moderation]: ...
+
+    async def models(self) -> list[ModelCard]: ...
+
+    async def aclose(self) -> None: ...

@@ -1,0 +1,244 @@
+"""Mistral's hosted API, or any server that speaks it, as a backend.
+
+Keeps to itself: how requests become calls of the SDK, and how many texts fit into one request for embeddings.
+Promises: the protocol `Backend`; one HTTP request per call (embeddings and moderations: one per batch), no retries, and only
+exceptions of `mistral_nb.errors`. Importing it does not import the SDK; the first call does.
+"""
+
+import inspect
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from mistral_nb.backends.answers import completion_from, embeddings_from, json_object, models_from, moderations_from
+from mistral_nb.backends.event_stream import EventDecoder, StreamedAnswer
+from mistral_nb.backends.sdk_client import Exchange, SdkClient
+from mistral_nb.backends.sdk_errors import unsendable
+from mistral_nb.completion import (
+    Completion,
+    CompletionRequest,
+    Delta,
+    Embeddings,
+    ModelCard,
+    Moderation,
+    TokenUsage,
+)
+from mistral_nb.errors import InvalidOption, PromptTooLong
+from mistral_nb.settings import SecretKey
+
+if TYPE_CHECKING:
+    import httpx2
+
+DEFAULT_TIMEOUT_SECONDS = 300.0
+# The API takes 256 texts and 16 384 tokens in one request for embeddings (measured by users, 2024-05 to 2026-05). Real text
+# has three to four bytes per token, so these keep well below; a batch that is refused all the same is split in half.
+MAX_BATCH_TEXTS = 128
+MAX_BATCH_BYTES = 32_000
+
+_NOT_OPTIONS = frozenset({"self", "model", "messages", "stream", "retries", "server_url", "timeout_ms", "http_headers"})
+_Answer = TypeVar("_Answer")
+
+
+class HostedBackend:
+    """The API as a backend.
+
+    Parameters
+    ----------
+    endpoint
+        Root address of the server; a trailing ``/v1`` is taken off.
+    api_key
+        Key, or None for a server that asks for none. With None and Mistral's own address each call raises `MissingKey`.
+    timeout_seconds
+        How long one call may wait for the server in total; in a stream the time that the reader takes does not count.
+    transport
+        What sends the HTTP requests in place of the network, e.g. ``httpx2.MockTransport``.
+    """
+
+    name = "hosted"
+    max_concurrency: int | None = None
+
+    def __init__(
+        self,
+        *,
+        endpoint: str,
+        api_key: str | SecretKey | None,
+        timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
+        transport: "httpx2.AsyncBaseTransport | None" = None,
+    ) -> None:
+        self.endpoint = endpoint.strip().rstrip("/").removesuffix("/v1").rstrip("/")
+        key = SecretKey(api_key) if isinstance(api_key, str) else api_key
+        self._client = SdkClient(
+            endpoint=self.endpoint,
+            key=key if key is not None and key.reveal() else None,
+            timeout_seconds=timeout_seconds,
+            transport=transport,
+        )
+
+    def __repr__(self) -> str:
+        return f"HostedBackend(endpoint={self.endpoint!r})"
+
+    def answering_model(self, model: str) -> str:
+        """Return the model's name: the API itself decides which version an alias means."""
+        return model
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Return the answer to one request; with ``options={"n": …}`` the first of the choices."""
+        arguments = _chat_arguments(request)
+        exchange = await self._client.call(lambda sdk: sdk.chat.complete_async(**arguments), model=request.model)
+        return _completion(exchange, request.model)
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
+        """Yield the answer piece by piece; the last delta has finish_reason, usage and the whole tool calls.
+
+        Closing the generator closes the connection.
+        """
+        arguments = _chat_arguments(request)
+        streaming = self._client.streaming(lambda sdk: sdk.chat.stream_async(**arguments), model=request.model)
+        async with streaming as exchange:
+            if exchange.body is not None:  # this server does not stream: the answer came whole
+                yield _as_delta(_completion(exchange, request.model))
+                return
+            async with aclosing(self._streamed_deltas(exchange, request.model)) as deltas:
+                async for delta in deltas:
+                    yield replace(
+                        delta, correlation_id=exchange.correlation_id, elapsed_seconds=exchange.elapsed_seconds
+                    )
+
+    async def fill_in_middle(
+        self, prompt: str, suffix: str, *, model: str, temperature: float | None = None, max_tokens: int | None = None
+    ) -> Completion:
+        """Return the text that belongs between `prompt` and `suffix`; needs a model for code, e.g. "codestral-latest"."""
+        options = {"temperature": temperature, "max_tokens": max_tokens}
+        given = {name: value for name, value in options.items() if value is not None}
+        arguments = _sendable({"model": model, "prompt": prompt, "suffix": suffix, **given})
+        exchange = await self._client.call(lambda sdk: sdk.fim.complete_async(**arguments), model=model)
+        return _completion(exchange, model)
+
+    async def embed(self, texts: Sequence[str], *, model: str) -> Embeddings:
+        """Return one vector per text, in their order; long lists are sent in batches that the API accepts."""
+
+        async def embed_batch(batch: list[str]) -> Embeddings:
+            arguments = _sendable({"model": model, "inputs": batch})
+            exchange = await self._client.call(lambda sdk: sdk.embeddings.create_async(**arguments), model=model)
+            return embeddings_from(json_object(exchange.body or b""), model=model, expected=len(batch))
+
+        answers = [answer for batch in batches(texts) for answer in await _halved_if_too_long(batch, embed_batch)]
+        return Embeddings(
+            vectors=tuple(vector for answer in answers for vector in answer.vectors),
+            model=answers[0].model if answers else model,
+            usage=sum((answer.usage for answer in answers), TokenUsage()),
+        )
+
+    async def moderate(self, texts: Sequence[str], *, model: str) -> list[Moderation]:
+        """Return what the moderation model says of each text, in their order."""
+
+        async def moderate_batch(batch: list[str]) -> list[Moderation]:
+            arguments = _sendable({"model": model, "inputs": batch})
+            exchange = await self._client.call(lambda sdk: sdk.classifiers.moderate_async(**arguments), model=model)
+            return moderations_from(json_object(exchange.body or b""), model=model, expected=len(batch))
+
+        answers = [answer for batch in batches(texts) for answer in await _halved_if_too_long(batch, moderate_batch)]
+        return [moderation for answer in answers for moderation in answer]
+
+    async def models(self) -> list[ModelCard]:
+        """Return the models that the endpoint offers to this key."""
+        exchange = await self._client.call(lambda sdk: sdk.models.list_async())
+        return models_from(json_object(exchange.body or b""))
+
+    async def aclose(self) -> None:
+        """Close all connections; a later call opens new ones."""
+        await self._client.aclose()
+
+    async def _streamed_deltas(self, exchange: Exchange, model: str) -> AsyncGenerator[Delta]:
+        answer, decoder = StreamedAnswer(model=model), EventDecoder()
+        async with aclosing(self._client.pieces(exchange)) as pieces:
+            async for piece in pieces:
+                for event in decoder.feed(piece):
+                    delta = answer.receive(replace(event, data=self._client.scrubbed(event.data)))
+                    if delta is not None:
+                        yield delta
+                if answer.is_done:
+                    break
+        for event in decoder.end():
+            delta = answer.receive(replace(event, data=self._client.scrubbed(event.data)))
+            if delta is not None:
+                yield delta
+        yield answer.last()
+
+
+def batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the texts in their order, in batches of at most `MAX_BATCH_TEXTS` texts and, unless one alone is longer,
+    `MAX_BATCH_BYTES` bytes.
+    """
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        bytes_of_text = len(text.encode("utf-8", "replace"))
+        if batch and (len(batch) >= MAX_BATCH_TEXTS or size + bytes_of_text > MAX_BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(text)
+        size += bytes_of_text
+    if batch:
+        yield batch
+
+
+async def _halved_if_too_long(batch: list[str], answer: Callable[[list[str]], Awaitable[_Answer]]) -> list[_Answer]:
+    """Return the answers to a batch: one, or those of its halves where the API finds it too long."""
+    try:
+        return [await answer(batch)]
+    except PromptTooLong:
+        if len(batch) == 1:
+            raise
+    middle = len(batch) // 2
+    return [*await _halved_if_too_long(batch[:middle], answer), *await _halved_if_too_long(batch[middle:], answer)]
+
+
+def _chat_arguments(request: CompletionRequest) -> dict[str, Any]:
+    """Return the request as arguments of the SDK's chat methods, which have the names of the API's fields."""
+    known = _option_names()
+    unknown = sorted(request.options.keys() - known)
+    if unknown:
+        raise InvalidOption(f"The API has no option {unknown[0]!r}.", f"There are: {', '.join(sorted(known))}.")
+    return _sendable(request.body())
+
+
+@cache
+def _option_names() -> frozenset[str]:
+    from mistralai.client.chat import Chat
+
+    return frozenset(inspect.signature(Chat.complete_async).parameters.keys() - _NOT_OPTIONS)
+
+
+def _sendable(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments if they can be sent as they are: the SDK leaves out, without a word, what it can't put into JSON."""
+    try:
+        json.dumps(arguments, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise unsendable(error) from None
+    return arguments
+
+
+def _completion(exchange: Exchange, model: str) -> Completion:
+    return replace(
+        completion_from(json_object(exchange.body or b""), model=model),
+        correlation_id=exchange.correlation_id,
+        latency_seconds=exchange.elapsed_seconds,
+    )
+
+
+def _as_delta(whole: Completion) -> Delta:
+    return Delta(
+        text=whole.text,
+        thinking=whole.thinking,
+        tool_calls=whole.tool_calls,
+        finish_reason=whole.finish_reason,
+        usage=whole.usage,
+        model=whole.model,
+        response_id=whole.response_id,
+        correlation_id=whole.correlation_id,
+        elapsed_seconds=whole.latency_seconds,
+    )
