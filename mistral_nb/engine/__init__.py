@@ -1,0 +1,1 @@
+"""Many requests: once each, in order, with a bill."""

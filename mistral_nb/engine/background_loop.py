@@ -1,0 +1,123 @@
+"""The one event loop of this process, on a daemon thread, and the only bridge from plain code to async code.
+
+Keeps to itself: threads, futures, forks.
+Promises: `run` and `iterate` work inside a notebook cell, where `asyncio.run` can't; Ctrl-C (a kernel interrupt) cancels what
+runs and waits until it has cleaned up; after a fork the child gets a loop of its own.
+"""
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+# A wait without a time limit can't be interrupted on Windows; this one only bounds how late Ctrl-C is seen there.
+_POLL_SECONDS = 0.2
+
+
+class BackgroundLoop:
+    """An event loop on a daemon thread, started at first use."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Return the coroutine's result; Ctrl-C cancels it, waits for its clean-up, and raises KeyboardInterrupt."""
+        future = self.submit(coroutine)
+        try:
+            return _wait(future)
+        except KeyboardInterrupt:
+            self._cancel(future)
+            raise
+
+    def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
+        """Start the coroutine and return at once."""
+        loop = self._running_loop()
+        if threading.current_thread() is self._thread:
+            coroutine.close()
+            raise RuntimeError("Plain calls can't be made from inside the background loop; await the async form.")
+        return asyncio.run_coroutine_threadsafe(coroutine, loop)
+
+    def iterate(self, generator: AsyncGenerator[T]) -> Iterator[T]:
+        """Yield what the async generator yields; leaving early (break, Ctrl-C, an exception) closes it."""
+        try:
+            while True:
+                try:
+                    yield self.run(anext(generator))
+                except StopAsyncIteration:
+                    return
+        finally:
+            self.run(generator.aclose())
+
+    def close(self) -> None:
+        """Stop the loop and its thread; a later call starts a new one."""
+        with self._lock:
+            loop, thread = self._loop, self._thread
+            self._loop = self._thread = None
+        if loop is None or thread is None or not thread.is_alive():
+            return
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+
+    def forget(self) -> None:
+        """Drop the loop without touching it: after a fork its thread does not exist in the child."""
+        self._lock = threading.Lock()
+        self._loop = self._thread = None
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="mistral_nb", daemon=True)
+                self._thread.start()
+            return self._loop
+
+    def _cancel(self, future: "Future[Any]") -> None:
+        """Cancel, then wait until the task has really ended, so that no connection or task stays behind."""
+        loop = self._running_loop()
+        future.cancel()
+        done = threading.Event()
+
+        async def settle() -> None:
+            # The cancelled task is scheduled before this one; tasks that clean up across several steps are waited for.
+            others = [task for task in asyncio.all_tasks() if task.cancelling() and task is not asyncio.current_task()]
+            await asyncio.gather(*others, return_exceptions=True)
+            done.set()
+
+        asyncio.run_coroutine_threadsafe(settle(), loop)
+        while not done.wait(_POLL_SECONDS):
+            pass
+
+
+def _wait(future: "Future[T]") -> T:
+    while True:
+        try:
+            return future.result(timeout=_POLL_SECONDS)
+        except FutureTimeoutError:
+            if future.done():
+                raise
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+background_loop = BackgroundLoop()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=background_loop.forget)

@@ -1,0 +1,128 @@
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import AsyncGenerator, Iterator
+
+import pytest
+
+from mistral_nb.engine.background_loop import BackgroundLoop, background_loop
+
+
+@pytest.fixture
+def loop() -> Iterator[BackgroundLoop]:
+    loop = BackgroundLoop()
+    yield loop
+    loop.close()
+
+
+async def running_loop() -> asyncio.AbstractEventLoop:
+    return asyncio.get_running_loop()
+
+
+def test_a_result_comes_back_from_inside_a_running_loop(loop: BackgroundLoop) -> None:
+    async def cell() -> int:
+        return loop.run(asyncio.sleep(0, result=7))
+
+    assert asyncio.run(cell()) == 7
+
+
+def test_every_call_runs_on_the_same_loop(loop: BackgroundLoop) -> None:
+    assert loop.run(running_loop()) is loop.run(running_loop())
+
+
+def test_a_coroutines_exception_is_raised_to_the_caller(loop: BackgroundLoop) -> None:
+    async def fail() -> None:
+        raise TimeoutError("no answer")
+
+    with pytest.raises(TimeoutError, match="no answer"):
+        loop.run(fail())
+
+
+def test_ctrl_c_cancels_the_coroutine_and_waits_for_its_clean_up(loop: BackgroundLoop) -> None:
+    events: list[str] = []
+
+    async def long_call() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.sleep(60)
+        finally:
+            await asyncio.sleep(0)
+            events.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(long_call())
+
+    assert events == ["cleaned up"]
+
+
+def test_leaving_an_iteration_early_closes_the_generator(loop: BackgroundLoop) -> None:
+    closed = threading.Event()
+
+    async def numbers() -> AsyncGenerator[int]:
+        try:
+            for number in range(1000):
+                yield number
+        finally:
+            closed.set()
+
+    for number in loop.iterate(numbers()):
+        if number == 3:
+            break
+
+    assert closed.is_set()
+
+
+def test_an_iteration_gives_every_item_in_order(loop: BackgroundLoop) -> None:
+    async def numbers() -> AsyncGenerator[int]:
+        for number in range(5):
+            yield number
+
+    assert list(loop.iterate(numbers())) == [0, 1, 2, 3, 4]
+
+
+def test_a_plain_call_from_inside_the_loop_is_refused_rather_than_blocked(loop: BackgroundLoop) -> None:
+    async def nested() -> int:
+        return loop.run(asyncio.sleep(0, result=1))
+
+    with pytest.raises(RuntimeError, match="await the async form"):
+        loop.run(nested())
+
+
+def test_closing_cancels_what_still_runs(loop: BackgroundLoop) -> None:
+    cancelled = threading.Event()
+    started = threading.Event()
+
+    async def forever() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.set()
+
+    loop.submit(forever())
+    started.wait()
+    loop.close()
+
+    assert cancelled.is_set()
+
+
+def test_a_closed_loop_starts_again_at_the_next_call(loop: BackgroundLoop) -> None:
+    loop.run(asyncio.sleep(0))
+    loop.close()
+
+    assert loop.run(asyncio.sleep(0, result="again")) == "again"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_child_gets_a_loop_of_its_own() -> None:
+    background_loop.run(asyncio.sleep(0))
+
+    child = os.fork()
+    if child == 0:
+        answer = background_loop.run(asyncio.sleep(0, result=42))
+        os._exit(answer)
+    _, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 42
