@@ -1,0 +1,65 @@
+"""Mistral's models for data analysts in Jupyter: ``%%mistral``, ``df.mistral`` and one session behind them.
+
+Promises: importing this registers the pandas accessors and imports neither the SDK nor the embedded engine; other names are
+loaded when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mistral_nb.notebook import accessor as _accessor  # noqa: F401  # registers df.mistral and series.mistral
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from mistral_nb import errors
+    from mistral_nb.completion import Completion, CompletionRequest, Delta, TokenUsage
+    from mistral_nb.engine.session import Session
+    from mistral_nb.engine.session import current_session as session
+    from mistral_nb.samples import load_sample
+    from mistral_nb.settings import configure
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Completion",
+    "CompletionRequest",
+    "Delta",
+    "Session",
+    "TokenUsage",
+    "configure",
+    "errors",
+    "load_sample",
+    "session",
+]
+
+_HOMES = {
+    "Completion": ("mistral_nb.completion", "Completion"),
+    "CompletionRequest": ("mistral_nb.completion", "CompletionRequest"),
+    "Delta": ("mistral_nb.completion", "Delta"),
+    "Session": ("mistral_nb.engine.session", "Session"),
+    "TokenUsage": ("mistral_nb.completion", "TokenUsage"),
+    "configure": ("mistral_nb.settings", "configure"),
+    "load_sample": ("mistral_nb.samples", "load_sample"),
+    "session": ("mistral_nb.engine.session", "current_session"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("mistral_nb.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mistral_nb' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+def load_ipython_extension(shell: "InteractiveShell") -> None:
+    """Register ``%%mistral`` and say which model answers (``%load_ext mistral_nb``)."""
+    from mistral_nb.notebook.magic import register
+
+    register(shell)

@@ -1,0 +1,1 @@
+"""What Jupyter shows: the magic, the accessor, safe rendering."""

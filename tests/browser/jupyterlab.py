@@ -1,0 +1,115 @@
+"""A real JupyterLab in a real Chromium, for tests.
+
+Keeps to itself: ports, configuration folders, and how to know that a notebook can really take a cell.
+Promises: nothing of the user's Jupyter configuration is read or written; the server ends with the block.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+CHROMIUM = Path("/usr/bin/chromium")
+START_SECONDS = 90.0
+
+# The front end is reached through its own application object, so that nothing depends on how a page is laid out.
+_NOTEBOOK = """(() => {
+  const app = window.jupyterapp;
+  if (!app) return null;
+  for (const widget of app.shell.widgets("main")) if (widget.sessionContext && widget.content?.widgets) return widget;
+  return null;
+})()"""
+_STATE = f"""() => {{
+  const notebook = {_NOTEBOOK};
+  if (!notebook?.context.isReady || !notebook.sessionContext.isReady) return "opening";
+  const kernel = notebook.sessionContext.session?.kernel;
+  if (!kernel) return "no kernel";
+  return kernel.connectionStatus === "connected" ? kernel.status : kernel.connectionStatus;
+}}"""
+_RUN_ALL = f"""async () => {{
+  const notebook = {_NOTEBOOK};
+  window.jupyterapp.shell.activateById(notebook.id);
+  await window.jupyterapp.commands.execute("notebook:run-all-cells");
+  return notebook.content.widgets.filter(cell => cell.model.type === "code").map(cell => cell.model.outputs.toJSON());
+}}"""
+
+
+@contextmanager
+def jupyterlab(root: Path, configuration: Path, environment: dict[str, str]) -> Iterator[str]:
+    """Serve the folder `root` with a JupyterLab of its own; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    quiet = configuration / "settings" / "@jupyterlab" / "apputils-extension"
+    quiet.mkdir(parents=True)
+    (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    folders = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_DATA_DIR": "data",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        "IPYTHONDIR": "ipython",
+    }
+    command = [
+        *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}"),
+        *("--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"),
+        *(f"--ServerApp.root_dir={root}", "--LabApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly"),
+    ]
+    log = (configuration / "log").open("w+")
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **{name: str(configuration / part) for name, part in folders.items()}, **environment},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        _until(lambda: process.poll() is not None or _answers(f"{url}/api/status"), START_SECONDS)
+        if process.poll() is not None:
+            log.seek(0)
+            raise RuntimeError(log.read())
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+        log.close()
+
+
+def open_notebook(page: Page, url: str, name: str) -> None:
+    """Open a notebook and wait until its kernel can take a cell."""
+    page.goto(f"{url}/lab/tree/{name}?reset")
+    _until(lambda: page.evaluate(_STATE) == "idle", START_SECONDS)
+
+
+def run_all(page: Page) -> list[list[dict[str, Any]]]:
+    """Run all cells; returns the outputs of each code cell."""
+    outputs: list[list[dict[str, Any]]] = page.evaluate(_RUN_ALL)
+    return outputs
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def _until(is_so: Any, seconds: float) -> None:
+    """Poll until it is so; TimeoutError after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so within {seconds:g} s")
+        time.sleep(0.05)

@@ -1,0 +1,254 @@
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+from IPython.core.error import UsageError
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import RichOutput, capture_output
+
+import mistral_nb
+from mistral_nb import errors
+from mistral_nb.completion import Completion
+from tests.fake_api import FakeApi, Fault
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    """A real IPython shell with the extension loaded, as in a terminal."""
+    shell = InteractiveShell.instance()
+    with capture_output():
+        shell.run_line_magic("load_ext", "mistral_nb")
+    shell.user_ns.pop("answer", None)
+    yield shell
+    shell.run_line_magic("unload_ext", "mistral_nb")
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def notebook(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
+    """The same shell, as a kernel has it: with displays that can be updated."""
+    monkeypatch.setattr(type(shell), "kernel", object(), raising=False)
+    return shell
+
+
+def ask(shell: InteractiveShell, line: str, cell: str) -> str:
+    with capture_output() as captured:
+        shell.run_cell_magic("mistral", line, cell)
+    return captured.stdout
+
+
+def displays(shell: InteractiveShell, cell: str, line: str = "") -> list[RichOutput]:
+    with capture_output() as captured:
+        shell.run_cell_magic("mistral", line, cell)
+    return captured.outputs
+
+
+def kept(shell: InteractiveShell) -> Completion:
+    return shell.user_ns["answer"]
+
+
+class TestLoading:
+    def loaded(self, shell: InteractiveShell) -> str:
+        with capture_output() as captured:
+            shell.run_line_magic("reload_ext", "mistral_nb")
+        return captured.stdout
+
+    def test_without_a_key_it_says_that_the_embedded_model_answers(self, shell: InteractiveShell) -> None:
+        assert self.loaded(shell) == (
+            "mistral_nb: the embedded local-small (Qwen2.5-Coder-0.5B-Instruct, q4_k_m) on this machine answers "
+            "(no key found). "
+            "Set MISTRAL_API_KEY for Mistral's own models.\n"
+        )
+
+    def test_with_a_key_it_says_which_hosted_model_answers(
+        self, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MISTRAL_API_KEY", "k" * 32)
+
+        assert self.loaded(shell) == (
+            "mistral_nb: mistral-small-latest at https://api.mistral.ai answers (key found in MISTRAL_API_KEY).\n"
+        )
+
+    def test_it_says_who_answers_when_a_local_model_is_chosen_despite_a_key(
+        self, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MISTRAL_API_KEY", "k" * 32)
+        monkeypatch.setenv("MISTRAL_NB_MODEL", "local-tiny")
+
+        assert (
+            "local-tiny (SmolLM2-135M-Instruct, Q4_1) on this machine answers (MISTRAL_NB_MODEL is set)."
+            in self.loaded(shell)
+        )
+
+
+class TestAsking:
+    def test_the_cell_is_the_prompt(self, api: FakeApi, shell: InteractiveShell) -> None:
+        ask(shell, "", "What is churn?")
+
+        assert api.requests[0].body["messages"] == [{"role": "user", "content": "What is churn?"}]
+
+    def test_every_option_reaches_the_request(self, api: FakeApi, shell: InteractiveShell) -> None:
+        ask(shell, '-m large -s "Be brief." -t 0.2 --max-tokens 50', "Hello")
+
+        body = api.requests[0].body
+        assert {name: body[name] for name in ("model", "temperature", "max_tokens")} | {
+            "system": body["messages"][0]
+        } == {
+            "model": "mistral-large-latest",
+            "temperature": 0.2,
+            "max_tokens": 50,
+            "system": {"role": "system", "content": "Be brief."},
+        }
+
+    def test_the_answer_is_kept_in_a_variable(self, api: FakeApi, shell: InteractiveShell) -> None:
+        ask(shell, "--out answer", "Hello")
+
+        assert (kept(shell).text, kept(shell).finish_reason) == ("Answer to: Hello", "stop")
+
+    def test_the_kept_answer_knows_its_tokens(self, api: FakeApi, shell: InteractiveShell) -> None:
+        ask(shell, "--out answer", "Hello")
+
+        assert kept(shell).usage.total_tokens > 0
+
+    def test_a_terminal_prints_the_answer_once(self, api: FakeApi, shell: InteractiveShell) -> None:
+        assert ask(shell, "", "Hello") == "Answer to: Hello\n"
+
+    def test_a_notebook_ends_with_the_whole_answer(self, api: FakeApi, notebook: InteractiveShell) -> None:
+        assert displays(notebook, "Hello")[-1].data["text/plain"] == "Answer to: Hello"
+
+    def test_a_notebook_shows_a_placeholder_before_the_first_token(
+        self, api: FakeApi, notebook: InteractiveShell
+    ) -> None:
+        assert displays(notebook, "Hello")[0].data["text/plain"] == "…"
+
+    def test_a_notebook_updates_one_display(self, api: FakeApi, notebook: InteractiveShell) -> None:
+        first, *rest = displays(notebook, "Hello")
+
+        assert {output.transient["display_id"] for output in rest} == {first.transient["display_id"]}
+        assert all(output.update for output in rest)
+
+    def test_scripts_in_an_answer_are_shown_and_not_run(self, api: FakeApi, notebook: InteractiveShell) -> None:
+        api.play(Fault(content="<script>alert(1)</script>"))
+
+        assert "&lt;script&gt;" in displays(notebook, "Hello")[-1].data["text/html"]
+
+    def test_a_cut_answer_says_so(self, api: FakeApi, notebook: InteractiveShell) -> None:
+        assert (
+            "cut at 2 tokens; raise --max-tokens"
+            in displays(notebook, "Hello", "--max-tokens 2")[-1].data["text/plain"]
+        )
+
+    def test_an_answer_that_was_filtered_says_so(self, api: FakeApi, notebook: InteractiveShell) -> None:
+        api.play(Fault(finish_reason="content_filter"))
+
+        assert "finish_reason 'content_filter'" in displays(notebook, "Hello")[-1].data["text/plain"]
+
+
+class TestInterrupting:
+    @pytest.fixture
+    def interrupted(self, api: FakeApi, notebook: InteractiveShell) -> list[RichOutput]:
+        """Interrupt an answer that never ends, once its first words are here."""
+        api.play(Fault(content="first words " * 50, bytes_per_second=2000))
+        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        with capture_output() as captured, pytest.raises(KeyboardInterrupt):
+            notebook.run_cell_magic("mistral", "--out answer", "Hello")
+        timer.join()
+        return captured.outputs
+
+    def test_an_interrupted_answer_is_kept_as_far_as_it_came(
+        self, interrupted: list[RichOutput], notebook: InteractiveShell
+    ) -> None:
+        assert kept(notebook).text.startswith("first words")
+
+    def test_an_interrupted_answer_is_marked(self, interrupted: list[RichOutput]) -> None:
+        assert "stopped before the end" in interrupted[-1].data["text/plain"]
+
+    def test_an_interrupt_closes_the_connection(self, interrupted: list[RichOutput], api: FakeApi) -> None:
+        assert (api.stats.disconnects, api.stats.in_flight) == (1, 0)
+
+
+class TestFailing:
+    @pytest.mark.parametrize(
+        ("fault", "error"),
+        [
+            (Fault(status=401, body={"detail": "Unauthorized"}), errors.InvalidKey),
+            (Fault(status=400, body={"message": "Invalid model: x", "code": "1500"}), errors.UnknownModel),
+            (Fault(status=503, body="{}", times=None), errors.ServerProblem),
+            (Fault(error_frame_in_stream=True), errors.MistralNotebookError),
+        ],
+        ids=["key", "model", "server", "in the stream"],
+    )
+    def test_an_api_error_fails_the_cell(
+        self, api: FakeApi, shell: InteractiveShell, fault: Fault, error: type[Exception]
+    ) -> None:
+        api.play(fault)
+        with capture_output():
+            result = shell.run_cell("%%mistral\nHello")
+
+        assert isinstance(result.error_in_exec, error)
+
+    def test_an_error_is_shown_without_our_own_frames(self, api: FakeApi, shell: InteractiveShell) -> None:
+        api.play(Fault(status=401, body={"detail": "Unauthorized"}))
+        with capture_output() as captured:
+            shell.run_cell("%%mistral\nHello")
+
+        assert "InvalidKey: The API did not accept the key" in captured.stdout
+        assert len(captured.stdout.splitlines()) < 8
+
+    def test_an_error_never_shows_the_key(self, api: FakeApi, shell: InteractiveShell) -> None:
+        api.play(Fault(status=401, body={"detail": f"Invalid API Key {api.api_key}"}))
+        with capture_output() as captured:
+            shell.run_cell("%%mistral\nHello")
+
+        assert api.api_key not in captured.stdout + captured.stderr
+
+    def test_an_empty_cell_says_what_to_write(self, shell: InteractiveShell) -> None:
+        with pytest.raises(errors.EmptyPrompt, match="Write what you want to ask"):
+            ask(shell, "", "  \n")
+
+    def test_text_on_the_line_is_refused(self, shell: InteractiveShell) -> None:
+        with pytest.raises(UsageError, match="put the prompt below"):
+            shell.run_line_magic("mistral", "what is churn?")
+
+    def test_an_unknown_option_is_refused(self, shell: InteractiveShell) -> None:
+        with pytest.raises(UsageError, match="--temprature"):
+            ask(shell, "--temprature 1", "Hello")
+
+    def test_a_variable_name_that_is_none_is_refused_before_anything_is_sent(
+        self, api: FakeApi, shell: InteractiveShell
+    ) -> None:
+        with pytest.raises(UsageError, match="is no variable name"):
+            ask(shell, "--out my-answer", "Hello")
+        assert api.requests == []
+
+    def test_without_weights_the_error_has_the_line_to_paste(self, shell: InteractiveShell) -> None:
+        with pytest.raises(errors.WeightsMissing, match="mistral-nb download-model local-small"):
+            ask(shell, "", "Hello")
+
+
+def test_the_magic_alone_shows_its_help(shell: InteractiveShell) -> None:
+    with capture_output() as captured:
+        shell.run_line_magic("mistral", "")
+
+    assert all(
+        option in captured.stdout for option in ("--model", "--system", "--temperature", "--max-tokens", "--out")
+    )
+
+
+def test_a_new_key_is_used_by_the_next_cell(api: FakeApi, shell: InteractiveShell) -> None:
+    mistral_nb.configure(api_key="wrong-" + "k" * 20)
+    with pytest.raises(errors.InvalidKey):
+        ask(shell, "", "Hello")
+    mistral_nb.configure(api_key=api.api_key)
+
+    assert ask(shell, "", "Hello") == "Answer to: Hello\n"
+
+
+def test_loading_twice_registers_once(shell: InteractiveShell) -> None:
+    with capture_output():
+        shell.run_line_magic("reload_ext", "mistral_nb")
+
+    assert shell.find_cell_magic("mistral") is not None
