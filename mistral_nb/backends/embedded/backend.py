@@ -1,0 +1,276 @@
+"""The embedded model as a backend: a server on this machine, spoken to as the hosted API is.
+
+Keeps to itself: when the server is started, replaced, and given up.
+Promises: the protocol `Backend`; nothing is started before the first request; what can be known without the server (a missing
+package, missing weights, a model of Mistral's own) is said before it is started. Never another model than the one asked for.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+from mistral_nb.backends.embedded import process
+from mistral_nb.backends.embedded.weights import LOCAL_MODELS, file_sha256, local_model, weights_path
+from mistral_nb.completion import (
+    Completion,
+    CompletionRequest,
+    Delta,
+    Embeddings,
+    LabelChoice,
+    ModelCard,
+    Moderation,
+    TokenUsage,
+)
+from mistral_nb.errors import (
+    SET_KEY_LINE,
+    ConnectionLost,
+    ConnectionProblem,
+    EmbeddedServerFailed,
+    NotSupported,
+    ServerProblem,
+    UnknownModel,
+    error_from_response,
+)
+
+EMBEDDING_MODEL = "local-embed"
+# Loading a large file and waiting for other kernels' requests are part of an answer here.
+TIMEOUT_SECONDS = 900.0
+# A server that ended this many times without one answer between is not started again for the same requests.
+MAX_DEATHS = 2
+# The connections of a process that ends are closed one after the other.
+DEATH_NOTICE_SECONDS = 0.3
+
+_Answer = TypeVar("_Answer")
+
+
+class _Connection:
+    """The clients of one running server, made on the loop that uses them."""
+
+    def __init__(self, handle: process.ServerHandle) -> None:
+        import aiohttp
+
+        from mistral_nb.backends.hosted import HostedBackend
+
+        self.handle = handle
+        self.has_died = False
+        self.api = HostedBackend(endpoint=handle.url, api_key=handle.key, timeout_seconds=TIMEOUT_SECONDS)
+        # The same request for thousands of rows: a fifth of a millisecond each, against five through the SDK.
+        self.rows = aiohttp.ClientSession(
+            base_url=handle.url,
+            headers={"Authorization": f"Bearer {handle.key}"},
+            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+            trust_env=False,
+        )
+
+    async def aclose(self) -> None:
+        await self.rows.close()
+        await self.api.aclose()
+
+
+class EmbeddedBackend:
+    """The local models of a home as a backend.
+
+    Parameters
+    ----------
+    home
+        Folder of weights and of the server's files.
+    model_path
+        A GGUF file of the user's, which requests name by its path.
+    """
+
+    name = "embedded"
+    endpoint = "embedded"
+    # While one is answered, the next is already there.
+    max_concurrency: int | None = 2
+
+    def __init__(self, home: Path, model_path: Path | None = None) -> None:
+        self._home = home
+        self._model_path = model_path
+        self._connection: _Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._deaths = 0
+
+    def __repr__(self) -> str:
+        return f"EmbeddedBackend(home={str(self._home)!r})"
+
+    def answering_model(self, model: str) -> str:
+        """Return the model's name with its weights' hash; that of the embedding model too, which takes part in label choices.
+
+        Raises
+        ------
+        UnknownModel, WeightsMissing, WeightsCorrupt
+            The model can't answer.
+        """
+        found = f"{self._file_name(model)}@{self._sha256(model)[:16]}"
+        if model in LOCAL_MODELS and LOCAL_MODELS[model].role == "embed":
+            return found
+        return f"{found}+{EMBEDDING_MODEL}@{LOCAL_MODELS[EMBEDDING_MODEL].sha256[:16]}"
+
+    async def complete(self, request: CompletionRequest) -> Completion:
+        """Return the answer to one request; a choice between labels is scored, not written."""
+        await self._check(request.model)
+        choice = request.choice
+        if choice is not None:
+            await self._check(EMBEDDING_MODEL)
+            return await self._answer(lambda connection: self._choose(connection, request.model, choice))
+        return await self._answer(lambda connection: connection.api.complete(request))
+
+    async def stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
+        """Yield the answer piece by piece; closing the generator stops the model."""
+        await self._check(request.model)
+        connection = await self._connected()
+        try:
+            async with aclosing(connection.api.stream(request)) as deltas:
+                async for delta in deltas:
+                    yield delta
+        except ConnectionProblem as problem:
+            await self._explain(problem, connection)
+        except ServerProblem as problem:
+            raise self._failed(problem) from None
+        self._deaths = 0
+
+    async def fill_in_middle(
+        self, prompt: str, suffix: str, *, model: str, temperature: float | None = None, max_tokens: int | None = None
+    ) -> Completion:
+        """Return the text that belongs between `prompt` and `suffix`, from a model that learnt it."""
+        await self._check(model)
+        if model in LOCAL_MODELS and not LOCAL_MODELS[model].fill_in_middle:
+            able = [name for name, local in LOCAL_MODELS.items() if local.fill_in_middle]
+            raise NotSupported(
+                f"{model} can't fill in the middle of code.",
+                f"Use one that can: model={able[0]!r}, or with a key model='codestral-latest'.",
+            )
+        return await self._answer(
+            lambda connection: connection.api.fill_in_middle(
+                prompt, suffix, model=model, temperature=temperature, max_tokens=max_tokens
+            )
+        )
+
+    async def embed(self, texts: Sequence[str], *, model: str) -> Embeddings:
+        """Return one vector per text, in their order."""
+        await self._check(model)
+        return await self._answer(lambda connection: connection.api.embed(texts, model=model))
+
+    async def moderate(self, texts: Sequence[str], *, model: str) -> list[Moderation]:
+        """Raise NotSupported: no local model moderates."""
+        raise NotSupported(
+            "The embedded models don't moderate.",
+            f"Mistral's moderation is free with a key:\n{SET_KEY_LINE}",
+        )
+
+    async def models(self) -> list[ModelCard]:
+        """Return the models whose weights are on this machine."""
+        return await self._answer(lambda connection: connection.api.models())
+
+    async def aclose(self) -> None:
+        """Close the connections; the server ends when nobody else uses it and this process does."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.aclose()
+
+    async def _choose(self, connection: _Connection, model: str, choice: LabelChoice) -> Completion:
+        import aiohttp
+
+        body = {"model": model, "text": choice.text, "labels": list(choice.labels)}
+        started = time.perf_counter()
+        try:
+            async with connection.rows.post("/v1/mistral_nb/label_choices", json=body) as response:
+                text = await response.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ConnectionLost(
+                f"The embedded server did not answer to the end: {error or type(error).__name__}.", "Send it again."
+            ) from None
+        if response.status != 200:
+            raise error_from_response(response.status, text, response.headers, model=model)
+        answer = json.loads(text)
+        return Completion(
+            text=json.dumps({"label": answer["label"]}, ensure_ascii=False),
+            model=answer["model"],
+            usage=TokenUsage(prompt_tokens=answer["usage"]["prompt_tokens"]),
+            response_id=answer["id"],
+            latency_seconds=time.perf_counter() - started,
+        )
+
+    async def _answer(self, ask: Callable[[_Connection], Awaitable[_Answer]]) -> _Answer:
+        connection = await self._connected()
+        try:
+            answer = await ask(connection)
+        except ConnectionProblem as problem:
+            await self._explain(problem, connection)
+        except ServerProblem as problem:
+            raise self._failed(problem) from None
+        self._deaths = 0
+        return answer
+
+    async def _connected(self) -> _Connection:
+        """Return clients of a server that lives, started if need be."""
+        async with self._connecting:
+            handle = await self._server()
+            connection = self._connection
+            if connection is None or connection.handle != handle:
+                if connection is not None:
+                    await connection.aclose()
+                connection = self._connection = _Connection(handle)
+            return connection
+
+    async def _server(self) -> process.ServerHandle:
+        if self._connection is not None and process.is_running(self._connection.handle, home=self._home):
+            return self._connection.handle
+        return await asyncio.to_thread(process.ensure_server, self._home)
+
+    async def _explain(self, problem: ConnectionProblem, connection: _Connection) -> NoReturn:
+        """Raise the problem, or what is behind it when the server has ended: worth another try, unless it ended before."""
+        deadline = time.monotonic() + DEATH_NOTICE_SECONDS
+        while process.is_running(connection.handle, home=self._home):
+            if time.monotonic() > deadline:
+                raise problem
+            await asyncio.sleep(0.01)
+        if not connection.has_died:  # the first to notice, of the requests that were under way
+            connection.has_died = True
+            self._deaths += 1
+        said = process.last_words(self._home)
+        if self._deaths >= MAX_DEATHS:
+            raise EmbeddedServerFailed(
+                f"The process of the embedded model ended again in the middle of an answer.\n{said}".strip(),
+                "The model file or the memory of this machine may be the reason: try model='local-tiny'.",
+            ) from None
+        raise ConnectionLost(
+            f"The process of the embedded model ended in the middle of an answer.\n{said}".strip(),
+            "Send it again: a new one is started.",
+        ) from None
+
+    def _failed(self, problem: ServerProblem) -> EmbeddedServerFailed:
+        """Return what a failure inside of the server is: not one of Mistral's, and not gone by itself a moment later."""
+        return EmbeddedServerFailed(
+            f"The embedded server failed (HTTP {problem.status_code}).\n{process.last_words(self._home)}".strip(),
+            "Please report these lines; another model or a shorter request may pass.",
+            status_code=problem.status_code,
+        )
+
+    async def _check(self, model: str) -> None:
+        """Raise what is known to be wrong before a server is asked. Hashing a new file takes seconds, so in a thread."""
+        if self._connection is None:
+            process.check_engine_is_installed()
+        await asyncio.to_thread(self._sha256, model)
+
+    def _sha256(self, model: str) -> str:
+        if model in LOCAL_MODELS:
+            weights_path(model, home=self._home)
+            return LOCAL_MODELS[model].sha256
+        path = Path(model)
+        if path.suffix.lower() == ".gguf":
+            return file_sha256(path, home=self._home)
+        if model.startswith("local-"):
+            local_model(model)
+        names = ", ".join(name for name, local in LOCAL_MODELS.items() if local.role == "chat")
+        raise UnknownModel(
+            f"{model!r} is no embedded model.",
+            f"On this machine: {names}, or the path of a .gguf file. Mistral's own models need a key:\n{SET_KEY_LINE}",
+        )
+
+    def _file_name(self, model: str) -> str:
+        return model if model in LOCAL_MODELS else Path(model).name
