@@ -12,7 +12,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,11 @@ KEY_VERSION = 1
 _APPLICATION_ID = 0x4D4E4231  # "MNB1": tells our file from any other SQLite file
 _SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_SECONDS = 30.0
+_POLL_SECONDS = 0.01
 _KEYS_PER_QUERY = 500
+_TABLE = """
+    CREATE TABLE answers (key BLOB PRIMARY KEY, answer TEXT NOT NULL, created_unix_seconds REAL NOT NULL) WITHOUT ROWID
+"""
 
 
 def answer_key(request: CompletionRequest, *, endpoint: str, answering_model: str, prompt_version: str) -> bytes:
@@ -64,7 +69,7 @@ class AnswerCache:
         """Return the kept answers to these keys; keys without an answer are left out."""
         wanted = list(keys)
         found: dict[bytes, Completion] = {}
-        with self._lock:
+        with self._lock, self._explained():
             connection = self._open()
             for start in range(0, len(wanted), _KEYS_PER_QUERY):
                 part = wanted[start : start + _KEYS_PER_QUERY]
@@ -75,7 +80,7 @@ class AnswerCache:
 
     def put(self, key: bytes, completion: Completion) -> None:
         """Keep an answer; it is in the file when this returns."""
-        with self._lock:
+        with self._lock, self._explained():
             self._open().execute(
                 "INSERT OR REPLACE INTO answers (key, answer, created_unix_seconds) VALUES (?, ?, ?)",
                 (key, json.dumps(asdict(completion), ensure_ascii=False), time.time()),
@@ -94,6 +99,17 @@ class AnswerCache:
             self._connection, self._pid = _connect(self.path), os.getpid()
         return self._connection
 
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise CacheProblem for whatever SQLite or the disk has to say."""
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise CacheProblem(
+                f"The cache {str(self.path)!r} can't be used: {error}.",
+                "Move that file away, or keep the cache elsewhere: mistral_nb.configure(home='…').",
+            ) from None
+
 
 def _connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -102,42 +118,48 @@ def _connect(path: Path) -> sqlite3.Connection:
     os.chmod(path, 0o600)
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        _prepare(connection, path)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise _unusable(path, str(error)) from None
-    except CacheProblem:
+        _prepare(connection)
+    except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+def _prepare(connection: sqlite3.Connection) -> None:
     """Make the table in a new file; refuse a file that is somebody else's or from a later version."""
     connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute("BEGIN IMMEDIATE")
+    if _identity(connection) != (_APPLICATION_ID, _SCHEMA_VERSION):
+        connection.execute("BEGIN IMMEDIATE")  # one process makes the table; the others wait, and then find it made
+        application_id, version = _identity(connection)
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+            connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+            connection.execute(_TABLE)
+        elif application_id != _APPLICATION_ID:
+            raise sqlite3.DatabaseError("it is another program's database")
+        elif version != _SCHEMA_VERSION:
+            raise sqlite3.DatabaseError(f"it has version {version}, this package reads version {_SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+    _use_write_ahead_log(connection)
+
+
+def _identity(connection: sqlite3.Connection) -> tuple[int, int]:
     application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if is_empty:
-        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-        connection.execute(
-            "CREATE TABLE answers (key BLOB PRIMARY KEY, answer TEXT NOT NULL, created_unix_seconds REAL NOT NULL) WITHOUT ROWID"
-        )
-    connection.execute("COMMIT")
-    if not is_empty and application_id != _APPLICATION_ID:
-        raise _unusable(path, "it is another program's database")
-    if not is_empty and version != _SCHEMA_VERSION:
-        raise _unusable(path, f"it has version {version}, this package reads version {_SCHEMA_VERSION}")
-    connection.execute("PRAGMA journal_mode=WAL")
+    return application_id, connection.execute("PRAGMA user_version").fetchone()[0]
 
 
-def _unusable(path: Path, reason: str) -> CacheProblem:
-    return CacheProblem(
-        f"The cache {str(path)!r} can't be used: {reason}.",
-        "Move that file away, or keep the cache elsewhere: mistral_nb.configure(home='…').",
-    )
+def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
+    """Switch the journal, which SQLite refuses at once, without its busy timeout, while anybody else uses the file."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
 
 
 def _read(answer: str) -> Completion:

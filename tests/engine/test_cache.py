@@ -92,6 +92,13 @@ def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
         AnswerCache(path).get([b"k"])
 
 
+def test_a_home_that_can_not_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(CacheProblem, match="keep the cache elsewhere"):
+        AnswerCache(tmp_path / "file" / "cache.sqlite").get([b"k"])
+
+
 def test_a_file_from_a_later_version_is_refused(path: Path) -> None:
     AnswerCache(path).put(b"k", ANSWER)
     with sqlite3.connect(path) as file:
@@ -108,11 +115,11 @@ def test_many_threads_open_a_new_file_at_once_without_a_lock_error(path: Path) -
         cache.put(bytes([number]), ANSWER)
         cache.close()
 
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(work, range(32)))
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, range(200)))
 
     cache = AnswerCache(path)
-    assert len(cache.get(bytes([number]) for number in range(32))) == 32
+    assert len(cache.get(bytes([number]) for number in range(200))) == 200
     cache.close()
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from mistral_nb.backends.embedded import process
+from mistral_nb.backends.embedded.labels import METHOD_VERSION
 from mistral_nb.backends.embedded.weights import LOCAL_MODELS, file_sha256, local_model, weights_path
 from mistral_nb.completion import (
     Completion,
@@ -37,6 +38,8 @@ from mistral_nb.errors import (
 )
 
 EMBEDDING_MODEL = "local-embed"
+# Goes up with every change of how the engine is asked (sampling, templates): answers kept from before are then asked anew.
+ANSWERING_VERSION = 1
 # Loading a large file and waiting for other kernels' requests are part of an answer here.
 TIMEOUT_SECONDS = 900.0
 # A server that ended this many times without one answer between is not started again for the same requests.
@@ -98,7 +101,8 @@ class EmbeddedBackend:
         return f"EmbeddedBackend(home={str(self._home)!r})"
 
     def answering_model(self, model: str) -> str:
-        """Return the model's name with its weights' hash; that of the embedding model too, which takes part in label choices.
+        """Return the model's name with its weights' hash and the version of how it is asked; the same of the embedding model,
+        which takes part in label choices.
 
         Raises
         ------
@@ -108,7 +112,8 @@ class EmbeddedBackend:
         found = f"{self._file_name(model)}@{self._sha256(model)[:16]}"
         if model in LOCAL_MODELS and LOCAL_MODELS[model].role == "embed":
             return found
-        return f"{found}+{EMBEDDING_MODEL}@{LOCAL_MODELS[EMBEDDING_MODEL].sha256[:16]}"
+        embedding = f"{EMBEDDING_MODEL}@{LOCAL_MODELS[EMBEDDING_MODEL].sha256[:16]}"
+        return f"{found}/{ANSWERING_VERSION}+{embedding}/{METHOD_VERSION}"
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the answer to one request; a choice between labels is scored, not written."""
@@ -266,7 +271,10 @@ class EmbeddedBackend:
             return file_sha256(path, home=self._home)
         if model.startswith("local-"):
             local_model(model)
-        names = ", ".join(name for name, local in LOCAL_MODELS.items() if local.role == "chat")
+        names = ", ".join(
+            [name for name, local in LOCAL_MODELS.items() if local.role == "chat"]
+            + [str(path) for path in (self._model_path,) if path is not None]
+        )
         raise UnknownModel(
             f"{model!r} is no embedded model.",
             f"On this machine: {names}, or the path of a .gguf file. Mistral's own models need a key:\n{SET_KEY_LINE}",

@@ -124,7 +124,7 @@ class TestIdentity:
     def test_the_answering_model_is_known_by_its_weights(self, embedded_home: Path) -> None:
         name = EmbeddedBackend(embedded_home).answering_model("local-tiny")
 
-        assert name == "local-tiny@b179c9523d0e6a0f+local-embed@6b9949a19e23b05c"
+        assert name == "local-tiny@b179c9523d0e6a0f/1+local-embed@6b9949a19e23b05c/1"
 
     def test_a_file_is_known_by_its_bytes(self, embedded_home: Path) -> None:
         (path,) = (embedded_home / "weights").glob("SmolLM2*.gguf")
@@ -155,6 +155,12 @@ class TestRefusals:
     def test_a_model_that_is_not_embedded_is_unknown(self, ask: Ask, model: str) -> None:
         with pytest.raises(UnknownModel, match="local-small"):
             ask(lambda backend: backend.complete(replace(HELLO, model=model)))
+
+    def test_the_users_own_file_is_among_the_models_that_are_named(self, tmp_path: Path) -> None:
+        backend = EmbeddedBackend(tmp_path, model_path=tmp_path / "mine.gguf")
+
+        with pytest.raises(UnknownModel, match=r"mine\.gguf"):
+            backend.answering_model("mistral-small-latest")
 
     def test_a_hosted_model_is_told_to_need_a_key(self, ask: Ask) -> None:
         with pytest.raises(UnknownModel, match="MISTRAL_API_KEY"):

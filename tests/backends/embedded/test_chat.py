@@ -7,6 +7,7 @@ import pytest
 
 from mistral_nb.backends.embedded.api_requests import ChatRequest, FillInMiddleRequest
 from mistral_nb.backends.embedded.chat import (
+    AGAINST_LOOPS,
     DEFAULT_MAX_TOKENS,
     Piece,
     Usage,
@@ -49,7 +50,10 @@ class TestRequest:
         assert engine_request(request())["max_tokens"] == DEFAULT_MAX_TOKENS
 
     def test_what_was_not_asked_is_left_to_the_engine(self) -> None:
-        assert engine_request(request()).keys() == {"messages", "temperature", "max_tokens"}
+        assert engine_request(request()).keys() - AGAINST_LOOPS == {"messages", "temperature", "max_tokens"}
+
+    def test_an_answer_that_must_keep_to_a_form_is_free_to_repeat(self) -> None:
+        assert not engine_request(request(response_format={"type": "json_object"})).keys() & AGAINST_LOOPS
 
     def test_each_choice_has_a_seed_of_its_own(self) -> None:
         seeds = [engine_request(request(random_seed=2**32 - 2), choice_index=index)["seed"] for index in range(3)]

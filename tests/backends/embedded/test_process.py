@@ -17,7 +17,9 @@ from mistral_nb.backends.embedded.process import ensure_server, is_running
 from mistral_nb.errors import EmbeddedServerFailed, EngineMissing
 from tests.backends.embedded.conftest import is_process, wait_until
 
-pytestmark = pytest.mark.skipif(not Path("/proc/self").exists(), reason="the life of processes is tested where it can be seen")
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self").exists(), reason="the life of processes is tested where it can be seen"
+)
 
 ROOT = Path(__file__).parents[3]
 # Prints the server's pid, then waits until its standard input ends.

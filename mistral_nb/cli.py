@@ -1,0 +1,135 @@
+"""``mistral-nb``: the demo, the embedded model's weights and server, in a terminal.
+
+Keeps to itself: arguments and exit codes.
+Promises: an error is one message on stderr with its remedy, and exit code 1; nothing is downloaded without a yes.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import mistral_nb
+from mistral_nb.backends.embedded.weights import LOCAL_MODELS, weights_path
+from mistral_nb.errors import MistralNotebookError
+from mistral_nb.settings import DEFAULT_EMBEDDED_MODEL, configure, current_settings
+
+if TYPE_CHECKING:
+    from mistral_nb.backends.embedded.download import DownloadPlan
+
+_INTERRUPTED = 130  # as shells report a process that ended by Ctrl-C
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except MistralNotebookError as error:
+        print(f"mistral-nb: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    chat_models = [name for name, model in LOCAL_MODELS.items() if model.role == "chat"]
+    parser = argparse.ArgumentParser(prog="mistral-nb", description="Mistral's models for data analysts in Jupyter.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="classify and summarize sample tickets on the embedded model")
+    demo.add_argument("--model", default=DEFAULT_EMBEDDED_MODEL, choices=chat_models)
+    demo.add_argument("--summaries", type=_positive, default=10, metavar="N", help="tickets to summarize (default 10)")
+    demo.add_argument("--yes", action="store_true", help="download missing weights without asking")
+    demo.set_defaults(command=_demo)
+
+    serve = commands.add_parser("serve", help="serve the embedded model to any client of Mistral's API")
+    serve.add_argument("--port", type=int, default=8177)
+    serve.add_argument("--api-key", help="key that clients must send; default: a random one, which is printed")
+    serve.set_defaults(command=_serve)
+
+    download = commands.add_parser("download-model", help="download the weights of an embedded model")
+    download.add_argument("name", nargs="?", default=DEFAULT_EMBEDDED_MODEL, choices=list(LOCAL_MODELS))
+    download.add_argument("--yes", action="store_true", help="do not ask")
+    download.set_defaults(command=_download_model)
+
+    version = commands.add_parser("version", help="print the version")
+    version.set_defaults(command=_version)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from mistral_nb.backends.embedded.download import plan_download
+    from mistral_nb.demo import run_demo
+
+    home = configure(model=options.model).home
+    plan = plan_download([options.model], home=home)
+    for model in plan.models:
+        if not (options.yes or sys.stdin.isatty()):
+            weights_path(model.name, home=home)  # raises the error with the line to paste
+    if not _download(plan, is_agreed=options.yes):
+        return 1
+    run_demo(model=options.model, summaries=options.summaries)
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from mistral_nb.backends.embedded.server import serve
+
+    def announce(url: str, api_key: str) -> None:
+        print(f"The embedded models answer at {url} (key {api_key}); Ctrl-C ends.", flush=True)
+
+    serve(current_settings().home, port=options.port, api_key=options.api_key, on_ready=announce)
+    return 0
+
+
+def _download_model(options: argparse.Namespace) -> int:
+    from mistral_nb.backends.embedded.download import plan_download
+
+    plan = plan_download([options.name], home=current_settings().home)
+    return 0 if _download(plan, is_agreed=options.yes) else 1
+
+
+def _download(plan: "DownloadPlan", *, is_agreed: bool) -> bool:
+    """Say what would be downloaded, ask unless agreed, and download; False when the answer was no."""
+    from tqdm.auto import tqdm
+
+    from mistral_nb.backends.embedded.download import download
+
+    print(plan.describe())
+    if not plan.models:
+        return True
+    if not is_agreed and not _agrees("Download now? [y/N] "):
+        print("Nothing was downloaded. With --yes nothing is asked.")
+        return False
+    with tqdm(total=plan.download_bytes, unit="B", unit_scale=True, desc="weights") as line:
+
+        def show(done_bytes: int, total_bytes: int) -> None:
+            line.total = total_bytes
+            line.update(done_bytes - line.n)
+
+        download(plan, on_progress=show)
+    return True
+
+
+def _agrees(question: str) -> bool:
+    try:
+        return input(question).strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
+
+
+def _version(options: argparse.Namespace) -> int:
+    print(f"mistral_nb {mistral_nb.__version__}")
+    return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a whole number from 1 up")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
