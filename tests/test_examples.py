@@ -25,7 +25,7 @@ def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
 
-    assert len(blocks) >= 2
+    assert blocks
 
 
 @pytest.mark.usefixtures("embedded")
