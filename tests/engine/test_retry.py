@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mistral_nb.engine.retry import RetryPolicy
-from mistral_nb.errors import InvalidKey, MistralNotebookError, RateLimited, ServerProblem
+from mistral_nb.errors import (
+    CannotConnect,
+    ConnectionLost,
+    InvalidKey,
+    MistralNotebookError,
+    RateLimited,
+    ServerProblem,
+)
 
 AT_ONCE = RetryPolicy(max_attempts=4, first_wait_seconds=0)
 
@@ -43,6 +50,19 @@ def test_an_error_that_waiting_cannot_cure_is_raised_at_once() -> None:
     with pytest.raises(InvalidKey):
         asyncio.run(AT_ONCE.attempt(call))
     assert call.calls == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "calls"),
+    [(ServerProblem("503"), 5), (ConnectionLost("cut"), 5), (CannotConnect("refused"), 3), (RateLimited("429"), 12)],
+    ids=lambda value: type(value).__name__,
+)
+def test_patience_depends_on_what_is_wrong(error: MistralNotebookError, calls: int) -> None:
+    call = Flaky(100, error)
+
+    with pytest.raises(type(error)):
+        asyncio.run(RetryPolicy(first_wait_seconds=0).attempt(call))
+    assert call.calls == calls
 
 
 def test_a_wait_that_the_server_names_is_kept() -> None:

@@ -96,7 +96,7 @@ def test_the_wheel_comes_from_the_index_that_pips_own_file_names(
     server: FileServer, either_pip: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configuration = tmp_path / "pip.conf"
-    configuration.write_text(f"[download]\nindex-url = {server.url}/simple\n")
+    configuration.write_text(f"[download]\nindex_url = {server.url}/simple\n")
     monkeypatch.delenv("PIP_INDEX_URL")
     monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
 
