@@ -75,12 +75,16 @@ def who_answers(settings: Settings) -> str:
     """Return one line: which model answers a request that names none, and why."""
     if settings.answered_by == "hosted":
         return f"{settings.default_model} at {settings.server_url} answers ({settings.reason})."
-    from mistral_nb.backends.embedded.weights import LOCAL_MODELS
+    from mistral_nb.backends.embedded.weights import LOCAL_MODELS, weights_folder
 
     name = settings.default_model
-    title = f" ({LOCAL_MODELS[name].title})" if name in LOCAL_MODELS else ""
+    title = missing = ""
+    if local := LOCAL_MODELS.get(name):
+        title = f" ({local.title})"
+        if not (weights_folder(settings.home) / local.file_name).is_file():
+            missing = f" Its weights are not here yet; in a terminal: mistral-nb download-model {name}"
     hint = "" if settings.api_key else " Set MISTRAL_API_KEY for Mistral's own models."
-    return f"the embedded {name}{title} on this machine answers ({settings.reason}).{hint}"
+    return f"the embedded {name}{title} on this machine answers ({settings.reason}).{hint}{missing}"
 
 
 class _Screen(Protocol):

@@ -2,6 +2,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from IPython.core.error import UsageError
@@ -58,9 +59,12 @@ class TestLoading:
     def test_without_a_key_it_says_that_the_embedded_model_answers(self, shell: InteractiveShell) -> None:
         assert self.loaded(shell) == (
             "mistral_nb: the embedded local-small (Qwen2.5-Coder-0.5B-Instruct, q4_k_m) on this machine answers "
-            "(no key found). "
-            "Set MISTRAL_API_KEY for Mistral's own models.\n"
+            "(no key found). Set MISTRAL_API_KEY for Mistral's own models. "
+            "Its weights are not here yet; in a terminal: mistral-nb download-model local-small\n"
         )
+
+    def test_weights_that_are_here_are_not_asked_for(self, shell: InteractiveShell, embedded: Path) -> None:
+        assert "weights" not in self.loaded(shell)
 
     def test_with_a_key_it_says_which_hosted_model_answers(
         self, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
