@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(command=_demo)
 
     serve = commands.add_parser("serve", help="serve the embedded model to any client of Mistral's API")
-    serve.add_argument("--port", type=int, default=8177)
+    serve.add_argument("--port", type=_port, default=8177)
     serve.add_argument("--api-key", help="key that clients must send; default: a random one, which is printed")
     serve.set_defaults(command=_serve)
 
@@ -122,6 +122,13 @@ def _agrees(question: str) -> bool:
 def _version(options: argparse.Namespace) -> int:
     print(f"mistral_nb {mistral_nb.__version__}")
     return 0
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is no port; ports are 0 (any that is free) to 65535")
+    return number
 
 
 def _positive(text: str) -> int:

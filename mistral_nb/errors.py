@@ -43,6 +43,7 @@ MistralNotebookError
 
 import json
 import math
+import os
 import re
 import sysconfig
 import traceback
@@ -254,8 +255,9 @@ class NotSupported(MistralNotebookError):
 
 def _is_readers(file_name: str) -> bool:
     """Whether a file is the reader's own code: not installed, not Python's, not this package's."""
-    not_theirs = (str(Path(__file__).parent), sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"))
-    return not file_name.startswith((*not_theirs, "<frozen"))
+    installed = {"site-packages", "dist-packages"} & set(Path(file_name).parts)
+    folders = (str(Path(__file__).parent) + os.sep, sysconfig.get_path("stdlib") + os.sep, "<frozen")
+    return not installed and not file_name.startswith(folders)
 
 
 def error_from_response(

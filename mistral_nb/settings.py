@@ -144,7 +144,7 @@ def configure(
         Model that answers where none is named; environment ``MISTRAL_NB_MODEL``. Default: "mistral-small-latest" with a key or an
         endpoint, the embedded "local-small" without.
     model_path
-        GGUF file that the embedded model runs instead of its own weights; environment ``MISTRAL_NB_MODEL_PATH``.
+        GGUF file that answers, on this machine, where no model is named; environment ``MISTRAL_NB_MODEL_PATH``.
     home
         Folder of cache, ledger and weights; environment ``MISTRAL_NB_HOME``. Default: the user's data folder.
 
@@ -159,21 +159,21 @@ def configure(
     >>> mistral_nb.configure(region="eu").server_url
     'https://api.eu.mistral.ai'
     """
+    key = SecretKey(api_key) if api_key else api_key
+    del api_key  # so that no traceback of what follows can show it
     changes = {
-        "api_key": api_key,
+        "api_key": key,
         "endpoint": endpoint,
         "region": region,
         "model": model,
         "model_path": model_path,
         "home": home,
     }
+    global _arguments  # noqa: PLW0603  # the settings of this kernel
     proposed = {**_arguments, **{name: value for name, value in changes.items() if value is not None}}
     proposed = {name: value for name, value in proposed.items() if value != ""}
     settings = _resolve(proposed, os.environ)
-    _arguments.clear()
-    _arguments.update(
-        {name: SecretKey(v) if name == "api_key" and isinstance(v, str) else v for name, v in proposed.items()}
-    )
+    _arguments = proposed  # one assignment: another thread sees all of it or nothing
     return settings
 
 
@@ -198,12 +198,22 @@ def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         raise InvalidOption(
             f"No region {values['region']!r}.", 'There are: mistral_nb.configure(region="global"), "eu" and "us".'
         )
+    if "model" in values:
+        values["model"] = checked_model_name(values["model"])
     if "endpoint" in values:
         values["endpoint"] = _checked_endpoint(values["endpoint"])
     if "model_path" in values:
         values["model_path"] = _checked_model_path(values["model_path"])
     values["home"] = Path(values["home"]).expanduser().absolute() if "home" in values else _default_home()
     return Settings(**values, origins=origins)
+
+
+def checked_model_name(model: object) -> str:
+    """Return a model's name as it is, and the path of a GGUF file made absolute; InvalidOption for anything but text or a path."""
+    if not isinstance(model, str | os.PathLike):
+        raise InvalidOption(f"model is {model!r}.", 'Give a model\'s name, e.g. model="mistral-small-latest".')
+    name = os.fspath(model)
+    return str(Path(name).expanduser().absolute()) if name.lower().endswith(".gguf") else name
 
 
 def _checked_endpoint(endpoint: str) -> str:

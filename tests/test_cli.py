@@ -137,6 +137,12 @@ class TestFailing:
             cli.main(["demo", "--summaries", number])
 
 
+@pytest.mark.parametrize("port", ["99999", "-1", "http"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["serve", "--port", port])
+
+
 class TestDemo:
     @pytest.fixture
     def printed(self, embedded: Path, capsys: pytest.CaptureFixture[str]) -> str:

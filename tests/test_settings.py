@@ -110,6 +110,28 @@ def test_a_wrong_value_is_shown_with_what_would_be_right(given: dict[str, str], 
         mistral_nb.configure(**given)  # type: ignore[arg-type]
 
 
+def test_a_model_file_may_be_named_from_where_the_reader_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert mistral_nb.configure(model="mine.gguf").default_model == str(tmp_path / "mine.gguf")
+
+
+def test_a_model_that_is_no_name_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="model is 3"):
+        mistral_nb.configure(model=3)  # type: ignore[arg-type]
+
+
+def test_a_refused_setting_shows_the_key_in_no_variable_of_its_traceback() -> None:
+    import traceback
+
+    with pytest.raises(InvalidOption) as caught:
+        mistral_nb.configure(api_key=KEY, region="mars")
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    ours = [frame for frame in shown.stack if "settings.py" in frame.filename and "tests" not in frame.filename]
+
+    assert KEY not in str([frame.locals for frame in ours])
+
+
 class TestKey:
     def test_white_space_around_a_key_is_dropped(self) -> None:
         assert SecretKey(f" {KEY}\n").reveal() == KEY

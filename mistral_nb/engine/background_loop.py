@@ -8,15 +8,17 @@ runs and waits until it has cleaned up; after a fork the child gets a loop of it
 import asyncio
 import os
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Iterator
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+import weakref
+from collections.abc import AsyncGenerator, Coroutine, Generator
+from concurrent.futures import Future, wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
 
 # A wait without a time limit can't be interrupted on Windows; this one only bounds how late Ctrl-C is seen there.
 _POLL_SECONDS = 0.2
+
+_inherited: list[asyncio.AbstractEventLoop] = []
 
 
 class BackgroundLoop:
@@ -26,6 +28,7 @@ class BackgroundLoop:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._open_iterations: weakref.WeakSet[Generator[Any]] = weakref.WeakSet()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return the coroutine's result; Ctrl-C cancels it, waits for its clean-up, and raises KeyboardInterrupt."""
@@ -44,8 +47,13 @@ class BackgroundLoop:
             raise RuntimeError("Plain calls can't be made from inside the background loop; await the async form.")
         return asyncio.run_coroutine_threadsafe(coroutine, loop)
 
-    def iterate(self, generator: AsyncGenerator[T]) -> Iterator[T]:
+    def iterate(self, generator: AsyncGenerator[T]) -> Generator[T]:
         """Yield what the async generator yields; leaving early (break, Ctrl-C, an exception) closes it."""
+        iteration = self._iterate(generator)
+        self._open_iterations.add(iteration)
+        return iteration
+
+    def _iterate(self, generator: AsyncGenerator[T]) -> Generator[T]:
         try:
             while True:
                 try:
@@ -56,7 +64,12 @@ class BackgroundLoop:
             self.run(generator.aclose())
 
     def close(self) -> None:
-        """Stop the loop and its thread; a later call starts a new one."""
+        """Close iterations that are still open, then stop the loop and its thread; a later call starts a new one.
+
+        An iteration left to the end of the interpreter would be closed when no thread can be started any more, and hang.
+        """
+        for iteration in list(self._open_iterations):
+            iteration.close()
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
@@ -66,9 +79,17 @@ class BackgroundLoop:
         thread.join()
 
     def forget(self) -> None:
-        """Drop the loop without touching it: after a fork its thread does not exist in the child."""
+        """Drop the loop without running it: after a fork its thread does not exist in the child."""
         self._lock = threading.Lock()
+        if self._loop is not None:
+            # The parent's selector is shared: a socket that is collected here would be unregistered there. So the child closes its
+            # own handle of the selector, and keeps the rest from ever being collected.
+            selector = getattr(self._loop, "_selector", None)
+            if selector is not None:
+                selector.close()
+            _inherited.append(self._loop)
         self._loop = self._thread = None
+        self._open_iterations = weakref.WeakSet()
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -96,12 +117,9 @@ class BackgroundLoop:
 
 
 def _wait(future: "Future[T]") -> T:
-    while True:
-        try:
-            return future.result(timeout=_POLL_SECONDS)
-        except FutureTimeoutError:
-            if future.done():
-                raise
+    while not wait([future], timeout=_POLL_SECONDS).done:
+        pass
+    return future.result()
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -1,6 +1,6 @@
 """Answers already paid for: one SQLite file that survives the kernel.
 
-Keeps to itself: the key, the table, the file's rights (0600, in a folder that is 0700).
+Keeps to itself: the key, the table, the file's rights (0600).
 Promises: the key covers everything that can change an answer; only answers that could be read are kept; an answer is in the
 file before `put` returns. The journal is WAL with ``synchronous=NORMAL``: a killed process loses nothing, a power cut may lose
 the last moments but never damages the file. Safe to use from several threads and several kernels at once.
@@ -83,7 +83,7 @@ class AnswerCache:
         with self._lock, self._explained():
             self._open().execute(
                 "INSERT OR REPLACE INTO answers (key, answer, created_unix_seconds) VALUES (?, ?, ?)",
-                (key, json.dumps(asdict(completion), ensure_ascii=False), time.time()),
+                (key, json.dumps(asdict(completion)), time.time()),
             )
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ is not text is refused with the cast to paste.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,12 +24,20 @@ def column_of(frame: "pd.DataFrame", column: str) -> "pd.Series[Any]":
     UnknownColumn
         There is none, or more than one.
     """
+    if not isinstance(column, Hashable):
+        raise UnknownColumn(
+            f"{column!r} is no column's name.", 'The column comes first, e.g. df.mistral.classify("text", labels).'
+        )
     if column not in frame.columns:
         names = [str(name) for name in frame.columns]
         near = difflib.get_close_matches(str(column), names, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise UnknownColumn(f"No column {column!r}.", f"{hint}There are: {', '.join(names) or 'none'}.")
     found = frame[column]
+    if found.ndim != 1 and frame.columns.nlevels > 1:
+        raise UnknownColumn(
+            f"{column!r} names {found.shape[1]} columns.", f"Give the whole name, e.g. {frame.columns[0]!r}."
+        )
     if found.ndim != 1:
         raise UnknownColumn(
             f"{found.shape[1]} columns are named {column!r}.", "Rename them, so that each name is used once."
@@ -47,8 +55,9 @@ def texts_of(column: "pd.Series[Any]") -> list[str | None]:
     """
     import pandas as pd
 
-    name = column.name if column.name is not None else "text"
-    cast = f'df["{name}"].astype("string")'
+    name = column.name
+    place = "series" if name is None else f"df[{name!r}]"
+    cast = f'{place}.astype("string")'
     is_text = pd.api.types.is_string_dtype(column.dtype) or isinstance(column.dtype, pd.CategoricalDtype)
     if not is_text and column.dtype != object and not column.isna().all():
         raise NotText(
@@ -62,12 +71,15 @@ def texts_of(column: "pd.Series[Any]") -> list[str | None]:
         elif isinstance(value, str):
             texts.append(value if value.strip() else None)
         else:
-            kind = type(value).__name__
-            raise NotText(
-                f"Column {name!r} holds {value!r}, a {kind}, not text.",
-                f"If it should be read as text, cast it: {cast}",
-            )
+            raise _no_text(name, value, f'{place}.str.decode("utf-8")' if isinstance(value, bytes) else cast)
     return texts
+
+
+def _no_text(name: object, value: object, cast: str) -> NotText:
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else f"{shown[:79]}…"
+    problem = f"Column {name!r} holds {shown}, a {type(value).__name__}, not text."
+    return NotText(problem, f"If it should be read as text, cast it: {cast}")
 
 
 @dataclass(frozen=True, slots=True)

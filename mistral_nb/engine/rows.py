@@ -7,8 +7,7 @@ no other row could escape (key, model, plan, engine) stops the run, and what was
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -17,6 +16,9 @@ from mistral_nb.completion import Completion, CompletionRequest, TokenUsage
 from mistral_nb.engine.cache import AnswerCache, answer_key
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.errors import MistralNotebookError
+
+# Each was tried again and again before it was given up: the rest of a long column would take hours to fail the same way.
+ROWS_THAT_MAKE_AN_OUTAGE = 32
 
 
 class RowTask(Protocol):
@@ -89,6 +91,12 @@ class _Question:
 class _Tally:
     requests: int = 0
     usage: TokenUsage = field(default_factory=TokenUsage)
+    failures_in_a_row: int = 0
+
+    def is_outage(self, error: MistralNotebookError) -> bool:
+        """Count a row that was given up; whether so many in a row were that the others would be too."""
+        self.failures_in_a_row += 1 if error.is_worth_retrying else 0
+        return self.failures_in_a_row >= ROWS_THAT_MAKE_AN_OUTAGE
 
 
 async def run_rows(
@@ -132,10 +140,11 @@ async def run_rows(
             tally.usage += completion.usage
             value = task.value(completion)
         except MistralNotebookError as error:
-            if error.stops_run:
+            if error.stops_run or tally.is_outage(error):
                 raise
             settle(question, error)
             return
+        tally.failures_in_a_row = 0
         cache.put(question.key, completion)
         settle(question, value)
 
@@ -187,15 +196,12 @@ async def _for_each(questions: Iterable[_Question], ask: Callable[[_Question], A
         for question in waiting:
             await ask(question)
 
-    async with _first_error_alone(), asyncio.TaskGroup() as group:
-        for _ in range(at_once):
-            group.create_task(work())
-
-
-@asynccontextmanager
-async def _first_error_alone() -> AsyncIterator[None]:
-    """Raise the first error itself rather than the group that a TaskGroup wraps it in."""
     try:
-        yield
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from None
+        async with asyncio.TaskGroup() as group:
+            for _ in range(at_once):
+                group.create_task(work())
+        return
+    except BaseExceptionGroup as group_of_errors:
+        first = group_of_errors.exceptions[0]
+    # Raised out here, so that the group is not its context: IPython shows a chain with a group in it as a raw traceback.
+    raise first

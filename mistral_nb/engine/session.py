@@ -8,10 +8,11 @@ import atexit
 import dataclasses
 import os
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from mistral_nb import catalogue
 from mistral_nb.backends.backend import Backend
@@ -31,8 +32,8 @@ from mistral_nb.engine.cache import AnswerCache
 from mistral_nb.engine.columns import ColumnRun
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.rows import RowsProgress, RowsResult, RowTask, run_rows
-from mistral_nb.errors import EmptyPrompt, MistralNotebookError
-from mistral_nb.settings import Settings, current_settings, is_local
+from mistral_nb.errors import EmptyPrompt, InvalidOption, MistralNotebookError
+from mistral_nb.settings import REGIONS, Settings, checked_model_name, current_settings, is_local
 
 DEFAULT_MAX_CONCURRENCY = 16
 DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"}
@@ -40,6 +41,9 @@ DEFAULT_MODERATION_MODEL = "mistral-moderation-2603"
 DEFAULT_FILL_IN_MIDDLE_MODELS = {"hosted": "codestral-latest", "embedded": "local-small"}
 
 Messages = str | Sequence[JsonObject]
+T = TypeVar("T")
+
+_MESSAGES_EXAMPLE = '[{"role": "user", "content": "…"}]'
 
 
 class Session:
@@ -69,6 +73,8 @@ class Session:
         self._cache = AnswerCache(settings.home / "mistral_nb.sqlite")
         self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
+        self._calls = 0
+        self._is_replaced = False
 
     def complete(
         self,
@@ -112,14 +118,15 @@ class Session:
         request = self.request(
             prompt, model=model, system=system, temperature=temperature, max_tokens=max_tokens, **options
         )
-        return background_loop.run(self._complete(request))
+        return self._run(self._complete(request))
 
-    def stream(self, request: CompletionRequest) -> Iterator[Delta]:
-        """Yield the answer to a request (see `request`) piece by piece; errors as in `complete`.
+    def stream(self, prompt: "Messages | CompletionRequest", **options: Any) -> Generator[Delta]:
+        """Yield the answer piece by piece; prompt, options and errors as in `complete`, or a request made by `request`.
 
         Leaving the loop early (``break``, Ctrl-C) closes the connection, so that no further token is generated. The last delta
         has `finish_reason` and `usage`.
         """
+        request = prompt if isinstance(prompt, CompletionRequest) else self.request(prompt, **options)
         return background_loop.iterate(self._stream(request))
 
     def request(
@@ -137,12 +144,13 @@ class Session:
             if not prompt.strip():
                 raise EmptyPrompt("The prompt is empty.", "Write what you want to ask.")
             messages: tuple[JsonObject, ...] = ({"role": "user", "content": prompt},)
-        else:
-            messages = tuple(prompt)
+        elif isinstance(prompt, Sequence) and all(isinstance(message, Mapping) for message in prompt):
+            turns: Sequence[Any] = prompt
+            messages = tuple(turns)
             if not messages:
-                raise EmptyPrompt(
-                    "There are no messages.", 'Give at least one, e.g. [{"role": "user", "content": "…"}].'
-                )
+                raise EmptyPrompt("There are no messages.", f"Give at least one, e.g. {_MESSAGES_EXAMPLE}.")
+        else:
+            raise InvalidOption(f"The prompt is {_short(prompt)}.", f"Give a text, or messages: {_MESSAGES_EXAMPLE}.")
         if system:
             messages = ({"role": "system", "content": system}, *messages)
         named = {field.name for field in dataclasses.fields(CompletionRequest)} - {"options", "choice"}
@@ -175,7 +183,7 @@ class Session:
             Only what no row could escape (key, model, plan, engine); a row's own error is in the result.
         """
         name = self.model_name(model)
-        return background_loop.run(
+        return self._run(
             run_rows(
                 task,
                 texts,
@@ -194,36 +202,35 @@ class Session:
         """Return the code between `prompt` and `suffix`; default model: codestral-latest, embedded local-small."""
         name = self.model_name(model or DEFAULT_FILL_IN_MIDDLE_MODELS[self.settings.answered_by])
         backend = self._backend(name)
-        return background_loop.run(
-            self._retry.attempt(lambda: backend.fill_in_middle(prompt, suffix, model=name, max_tokens=max_tokens))
-        )
+        return self._try(lambda: backend.fill_in_middle(prompt, suffix, model=name, max_tokens=max_tokens))
 
     def embed(self, texts: Sequence[str], *, model: str | None = None) -> Embeddings:
         """Return one vector per text, in order; default model: mistral-embed, embedded local-embed."""
         name = self.model_name(model or DEFAULT_EMBEDDING_MODELS[self.settings.answered_by])
-        backend = self._backend(name)
-        return background_loop.run(self._retry.attempt(lambda: backend.embed(texts, model=name)))
+        backend, several = self._backend(name), _several(texts)
+        return self._try(lambda: backend.embed(several, model=name))
 
     def moderate(self, texts: Sequence[str], *, model: str | None = None) -> list[Moderation]:
         """Return the moderation model's claims and scores per text; only hosted models can."""
-        backend = self._backend(self.model_name(None))
-        name = model or DEFAULT_MODERATION_MODEL
-        return background_loop.run(self._retry.attempt(lambda: backend.moderate(texts, model=name)))
+        name = self.model_name(model or DEFAULT_MODERATION_MODEL)
+        backend, several = self._backend(name), _several(texts)
+        return self._try(lambda: backend.moderate(several, model=name))
 
     def models(self) -> list[ModelCard]:
         """Return the models that the settings' endpoint (or the embedded server) offers."""
-        backend = self._backend(self.model_name(None))
-        return background_loop.run(self._retry.attempt(backend.models))
+        return self._try(self._backend(self.model_name(None)).models)
 
     def cost_usd(self, model: str, usage: TokenUsage) -> Decimal | None:
-        """Return what the tokens cost: 0 for an embedded model, None where the price is unknown."""
+        """Return what the tokens cost: 0 for an embedded model, None where the price is unknown or another's endpoint answers."""
         if is_local(model):
             return Decimal(0)
+        if self.settings.server_url not in REGIONS.values():
+            return None
         return catalogue.cost_usd(model, usage, region=self.settings.region)
 
     def model_name(self, model: str | None) -> str:
         """Return the API's name of the model that answers when `model` (or, with None, no model) is named."""
-        return catalogue.full_name(model or self.settings.default_model)
+        return catalogue.full_name(checked_model_name(model or self.settings.default_model))
 
     def close(self) -> None:
         """Close connections and files; the embedded server ends a little later, with its last client."""
@@ -241,6 +248,34 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def retire(self) -> None:
+        """Close as soon as no call is under way: other settings hold from now on, but nothing already asked is cut."""
+        with self._lock:
+            self._is_replaced = True
+            is_idle = self._calls == 0
+        if is_idle:
+            self.close()
+
+    def _try(self, call: Callable[[], Awaitable[T]]) -> T:
+        return self._run(self._retry.attempt(call))
+
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        with self._in_use():
+            return background_loop.run(coroutine)
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        with self._lock:
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                is_last = self._is_replaced and self._calls == 0
+            if is_last:
+                self.close()
 
     async def _complete(self, request: CompletionRequest) -> Completion:
         backend = self._backend(request.model)
@@ -276,9 +311,22 @@ class Session:
             return self._backends[kind]
 
 
+def _several(texts: Sequence[str]) -> Sequence[str]:
+    """Return the texts; InvalidOption for a single one, whose letters would be taken for texts."""
+    if isinstance(texts, str):
+        raise InvalidOption(f"texts is the single text {_short(texts)}.", "Give a list of texts, e.g. [text].")
+    return texts
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:79]}…"
+
+
 _current: Session | None = None
 _current_pid = 0
 _current_lock = threading.RLock()
+_inherited: list[Session] = []
 
 
 def current_session() -> Session:
@@ -288,14 +336,17 @@ def current_session() -> Session:
     """
     global _current, _current_pid  # noqa: PLW0603  # one session per kernel is the point
     settings = current_settings()
+    replaced: Session | None = None
     with _current_lock:
         if _current is not None and _current_pid != os.getpid():
-            _current = None  # the parent's connections are not ours to close after a fork
-        if _current is not None and _current.settings != settings:
-            _current.close()
+            _inherited.append(_current)  # the parent's connections are not ours to close or to collect after a fork
             _current = None
+        if _current is not None and _current.settings != settings:
+            replaced, _current = _current, None
+            replaced.retire()
         if _current is None:
             _current, _current_pid = Session(settings), os.getpid()
+            _current.last_run = replaced.last_run if replaced is not None else None
         return _current
 
 

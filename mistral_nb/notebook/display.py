@@ -1,10 +1,12 @@
 """Model answers as HTML that can't act.
 
-Keeps to itself: how Markdown is rendered, and the styles, which follow JupyterLab's theme.
+Keeps to itself: how Markdown is rendered, and the styles, which follow JupyterLab's theme. Dollars stay dollars: JupyterLab
+would otherwise typeset what stands between two amounts of money as a formula.
 Promises: whatever the text, the HTML holds no script, no event handler, no image, no form and no link but http(s) and mailto. The
 `text/plain` form is the text itself. Answers are never shown as ``text/markdown``, which Jupyter renders with its HTML live.
 """
 
+import re
 from collections.abc import Callable
 from functools import cache
 from html import escape
@@ -13,6 +15,7 @@ from urllib.parse import urlsplit
 
 MimeBundle = dict[str, str]
 
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LINK_SCHEMES = {"http", "https", "mailto"}
 _STYLE = """<style>
 .mistral-nb pre {background: var(--jp-cell-editor-background, rgba(128,128,128,.1)); padding: .5em .75em; overflow-x: auto;}
@@ -36,8 +39,16 @@ def answer_bundle(text: str, *, note: str = "") -> MimeBundle:
         One line below the answer, e.g. why it is incomplete.
     """
     note_html = f'<p class="note">{escape(note)}</p>' if note else ""
-    plain = f"{text}\n\n({note})" if note else text
-    return {"text/html": f'{_STYLE}<div class="mistral-nb">{_markdown()(text)}{note_html}</div>', "text/plain": plain}
+    plain = without_controls(f"{text}\n\n({note})" if note else text)
+    return {
+        "text/html": f'{_STYLE}<div class="mistral-nb mathjax_ignore">{_markdown()(text)}{note_html}</div>',
+        "text/plain": plain,
+    }
+
+
+def without_controls(text: str) -> str:
+    """Return the text without control characters, which a terminal would obey (clear the screen, write the clipboard)."""
+    return _CONTROLS.sub("", text)
 
 
 @cache

@@ -5,24 +5,28 @@ Promises: the final display is exact; an error fails the cell, so that "Run All"
 Without a front end that can update a display (a terminal), the answer is printed as it comes.
 """
 
+import keyword
+import shlex
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Protocol
 
 from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, line_cell_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
 from IPython.display import DisplayHandle
 
 from mistral_nb.completion import Completion, Delta
 from mistral_nb.engine.session import current_session
-from mistral_nb.notebook.display import answer_bundle
+from mistral_nb.notebook.display import answer_bundle, without_controls
 from mistral_nb.settings import Settings, current_settings
 
 _REFRESH_SECONDS = 0.1
 _PLACEHOLDER = "…"
+_HELP_OPTIONS = {"-h", "--help"}
 
 
 @magics_class
@@ -40,26 +44,27 @@ class MistralMagics(Magics):
     @line_cell_magic
     def mistral(self, line: str, cell: str | None = None) -> None:
         """Ask a model. The cell is the prompt; the answer is shown as Markdown while it comes."""
-        if cell is None:
-            if line.strip():
+        if cell is None or line.strip() in _HELP_OPTIONS:
+            if line.strip() and line.strip() not in _HELP_OPTIONS:
                 raise UsageError("%mistral takes no text on its line; put the prompt below a line with %%mistral.")
             print(self.mistral.__doc__)  # noqa: T201  # help is for the screen
             return
-        options = parse_argstring(self.mistral, line)
-        if options.out is not None and not options.out.isidentifier():
+        options = self.mistral.parser.parse_args(_words(line))
+        if options.out is not None and (not options.out.isidentifier() or keyword.iskeyword(options.out)):
             raise UsageError(f"--out {options.out!r} is no variable name; use letters, digits and underscores.")
         session = current_session()
         request = session.request(
             cell,
             model=options.model,
-            system=_unquoted(options.system),
+            system=options.system,
             temperature=options.temperature,
             max_tokens=options.max_tokens,
         )
         has_front_end = hasattr(self.shell, "kernel")
         answer = _Answer(request.model, screen=_Notebook() if has_front_end else _Terminal())
         try:
-            answer.follow(session.stream(request))
+            with closing(session.stream(request)) as pieces:
+                answer.follow(pieces)
         finally:  # an interrupted or broken answer is kept as far as it came
             if options.out is not None:
                 self.shell.user_ns[options.out] = answer.completion
@@ -126,7 +131,7 @@ class _Terminal:
         self._printed = 0
 
     def show(self, text: str) -> None:
-        sys.stdout.write(text[self._printed :])
+        sys.stdout.write(without_controls(text[self._printed :]))
         sys.stdout.flush()
         self._printed = len(text)
 
@@ -150,7 +155,8 @@ class _Answer:
         try:
             for delta in pieces:
                 self.completion = self.completion.extended_by(delta)
-                if time.perf_counter() - shown >= _REFRESH_SECONDS:
+                is_first_text = bool(delta.text) and delta.text == self.completion.text
+                if is_first_text or time.perf_counter() - shown >= _REFRESH_SECONDS:
                     self._screen.show(self.completion.text)
                     shown = time.perf_counter()
             note = _why_incomplete(self.completion)
@@ -167,8 +173,9 @@ def _why_incomplete(answer: Completion) -> str:
     return f"{answer.model} ended with finish_reason {answer.finish_reason!r}"
 
 
-def _unquoted(text: str | None) -> str | None:
-    """Return an option's value without the quotes that IPython leaves around it."""
-    if text and len(text) >= 2 and text[0] == text[-1] and text[0] in "\"'":
-        return text[1:-1]
-    return text
+def _words(line: str) -> list[str]:
+    """Split a line as a shell does; UsageError where a quote is left open."""
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise UsageError(f"{error} in: {line.strip()}") from None

@@ -22,14 +22,15 @@ def answered_text(completion: Completion) -> str:
     if completion.is_truncated:
         raise TruncatedAnswer(
             f"The answer was cut at {completion.usage.completion_tokens} tokens: {completion.text[-60:]!r}.",
-            "Ask for a shorter answer, or for more words.",
+            "Allow more words where the verb takes a number of them; a model that thinks before it answers may need another model.",
         )
     if completion.finish_reason not in {"stop", "tool_calls"}:
         raise Refused(
             f"{completion.model} did not answer (finish_reason {completion.finish_reason!r}).",
             "Change the text of this row, or leave it out.",
         )
-    text = completion.text.strip()
+    # Half an emoji, which a model can write and nothing else can store.
+    text = completion.text.encode("utf-8", "replace").decode("utf-8").strip()
     if not text:
         raise InvalidAnswer(f"{completion.model} gave an empty answer.", "Try another model for this row.")
     return text

@@ -5,7 +5,8 @@ Promises: the value is always one of the labels; anything else the model says is
 """
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 _EXAMPLE = 'e.g. ["billing", "delivery", "bug"]'
 _JSON_OVERHEAD_TOKENS = 16
+# A label is a line of the prompt.
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Servers that don't know `json_schema` let models wrap their JSON in a code block.
+_FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Classify:
     def value(self, completion: Completion) -> str:
         text = answered_text(completion)
         try:
-            label = json.loads(text)["label"]
+            label = json.loads(_FENCE.sub("", text))["label"]
         except (ValueError, TypeError, KeyError):
             label = None
         if label not in self.labels:
@@ -82,17 +87,22 @@ def classify_task(labels: Iterable[str]) -> Classify:
     Raises
     ------
     InvalidLabels
-        `labels` is a single string, holds fewer than two labels, one twice, one that is blank, or one that is not text.
+        `labels` is no ordered collection (a text, a set, a dict), holds fewer than two labels, one twice, one that is blank, or one
+        that is not text of one line.
     """
     if isinstance(labels, str):
         raise InvalidLabels(f"labels is the single text {labels!r}.", f"Give a list of labels, {_EXAMPLE}.")
+    if isinstance(labels, Set | Mapping) or not isinstance(labels, Iterable):
+        # A set has another order in each kernel, and the order is part of the question that is paid for.
+        raise InvalidLabels(f"labels is a {type(labels).__name__}.", f"Give a list of labels, {_EXAMPLE}.")
     chosen = tuple(labels)
     for label in chosen:
-        if not isinstance(label, str) or not label.strip():
+        if not isinstance(label, str) or not label.strip() or _CONTROLS.search(label):
             raise InvalidLabels(f"The label {label!r} is not text.", f"Give each label as a word or two, {_EXAMPLE}.")
     if len(chosen) < 2:
         raise InvalidLabels(f"One label is no choice: {list(chosen)}.", f"Give at least two, {_EXAMPLE}.")
-    doubled = sorted({label for label in chosen if chosen.count(label) > 1})
+    stripped = [label.strip() for label in chosen]
+    doubled = sorted({label for label in stripped if stripped.count(label) > 1})
     if doubled:
         raise InvalidLabels(f"Labels given twice: {', '.join(map(repr, doubled))}.", "Give each label once.")
     return Classify(chosen)

@@ -5,6 +5,7 @@ Promises: one summary per text, in the text's own language. The length is asked 
 summary may run a few words over; one that was cut off by the model's limit is an error, never half a sentence.
 """
 
+import operator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -45,6 +46,7 @@ class Summarize:
 
 def summarize_task(max_words: int) -> Summarize:
     """Return the task for summaries of this length; InvalidOption when `max_words` is not a whole number from 1 up."""
-    if isinstance(max_words, bool) or not isinstance(max_words, int) or max_words < 1:
+    is_whole = hasattr(max_words, "__index__") and not isinstance(max_words, bool)
+    if not is_whole or max_words < 1:
         raise InvalidOption(f"max_words is {max_words!r}.", "Give a whole number from 1 up, e.g. max_words=15.")
-    return Summarize(max_words)
+    return Summarize(operator.index(max_words))

@@ -160,4 +160,4 @@ def test_the_file_holds_no_prompt(path: Path) -> None:
     cache.close()
 
     assert b"Hello" not in path.read_bytes()
-    assert json.dumps(ANSWER.text, ensure_ascii=False).encode() in path.read_bytes()
+    assert json.dumps(ANSWER.text).encode() in path.read_bytes()

@@ -1,5 +1,8 @@
+import subprocess
+import sys
 import threading
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -55,6 +58,58 @@ def test_a_stream_gives_the_same_answer_piece_by_piece(api: FakeApi) -> None:
     session = mistral_nb.session()
 
     assert "".join(delta.text for delta in session.stream(session.request("Hello"))) == "Answer to: Hello"
+
+
+def test_a_text_can_be_streamed_without_making_a_request_first(api: FakeApi) -> None:
+    assert "".join(delta.text for delta in mistral_nb.session().stream("Hello", model="large")) == "Answer to: Hello"
+
+
+@pytest.mark.parametrize("prompt", [None, 3, {"role": "user"}, ["Hello"]])
+def test_a_prompt_of_another_form_is_refused(prompt: Any) -> None:
+    with pytest.raises(errors.InvalidOption, match="Give a text, or messages"):
+        mistral_nb.session().complete(prompt)
+
+
+def test_a_single_text_is_not_taken_for_a_list_of_letters() -> None:
+    with pytest.raises(errors.InvalidOption, match="Give a list of texts"):
+        mistral_nb.session().embed("hello")
+
+
+def test_moderation_is_hosted_even_where_a_local_model_answers(api: FakeApi) -> None:
+    mistral_nb.configure(model="local-tiny")
+
+    assert len(mistral_nb.session().moderate(["x"], model="moderation")) == 1
+
+
+def test_a_price_is_unknown_where_another_server_answers(api: FakeApi) -> None:
+    assert mistral_nb.session().cost_usd("small", TokenUsage(prompt_tokens=1)) is None
+
+
+def test_changed_settings_cut_no_call_that_is_under_way(api: FakeApi) -> None:
+    api.play(Fault(delay_seconds=0.5))
+    session = mistral_nb.session()
+    answers: list[str] = []
+    asking = threading.Thread(target=lambda: answers.append(session.complete("Hello").text))
+    asking.start()
+    while not api.stats.in_flight:
+        pass
+    mistral_nb.configure(region="eu")
+    mistral_nb.session()
+    asking.join()
+
+    assert (answers, len(api.requests)) == (["Answer to: Hello"], 1)
+
+
+def test_a_script_with_a_stream_left_open_ends(api: FakeApi) -> None:
+    script = (
+        "import mistral_nb\n"
+        f"mistral_nb.configure(endpoint={api.url!r}, api_key={api.api_key!r})\n"
+        "stream = mistral_nb.session().stream('Hello you there')\n"
+        "print(next(stream).text)"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+
+    assert ended.stderr == ""
 
 
 def test_a_stream_that_fails_before_its_first_piece_is_tried_again(api: FakeApi) -> None:

@@ -222,6 +222,34 @@ class TestFailures:
             pd.Series([f"row {number}" for number in range(500)]).mistral.classify(LABELS)
         assert len(api.requests) <= 16
 
+    def test_an_outage_stops_the_run_rather_than_every_row_after_row(self, api: FakeApi) -> None:
+        api.play(Fault(status=503, body="{}", times=None))
+
+        with pytest.raises(errors.ServerProblem):
+            pd.Series([f"row {number}" for number in range(5000)]).mistral.classify(LABELS)
+
+    def test_the_error_that_stops_a_run_has_no_group_of_errors_in_its_chain(self, api: FakeApi) -> None:
+        """IPython shows a chain with an exception group in it as a raw traceback, and reports no error to the notebook."""
+        with pytest.raises(errors.UnknownModel) as caught:
+            pd.Series(TEXTS).mistral.classify(LABELS, model="nonsense")
+        chain = [caught.value]
+        while (before := chain[-1].__context__) is not None:
+            chain.append(before)  # type: ignore[arg-type]
+
+        assert [error for error in chain if isinstance(error, BaseExceptionGroup)] == []
+
+    def test_the_last_run_is_still_there_after_the_settings_changed(self, api: FakeApi, tickets: pd.DataFrame) -> None:
+        tickets.mistral.classify("text", LABELS)
+        mistral_nb.configure(region="eu")
+
+        assert tickets.mistral.last_run.result.requests == 3
+
+    def test_half_an_emoji_in_an_answer_does_not_stop_a_run(self, api: FakeApi, tickets: pd.DataFrame) -> None:
+        answer = '{"choices": [{"index": 0, "finish_reason": "stop", "message": {"content": "cut \\ud83d"}}]}'
+        api.play(Fault(status=200, body=answer, when=TEXTS[1]))
+
+        assert tickets.mistral.summarize("text").tolist()[1] == "cut ?"
+
     def test_what_was_answered_before_the_run_stopped_is_kept(self, api: FakeApi, tickets: pd.DataFrame) -> None:
         tickets.head(2).mistral.classify("text", LABELS)
         api.play(Fault(status=401, body={"detail": "Unauthorized"}))
@@ -246,8 +274,23 @@ class TestBadInput:
             frame.mistral.classify("text", LABELS)
 
     def test_a_column_of_numbers_is_refused_with_the_cast_to_paste(self, tickets: pd.DataFrame) -> None:
-        with pytest.raises(errors.NotText, match=r'int64, not text.\n.*df\["id"\].astype\("string"\)'):
+        with pytest.raises(errors.NotText, match=r"""int64, not text.\n.*df\['id'\].astype\("string"\)"""):
             tickets.mistral.classify("id", LABELS)
+
+    @pytest.mark.parametrize("column", [["text"], {"text"}, None, 3])
+    def test_what_is_no_columns_name_is_refused(self, tickets: pd.DataFrame, column: Any) -> None:
+        with pytest.raises(errors.UnknownColumn):
+            tickets.mistral.classify(column, LABELS)
+
+    def test_part_of_a_name_of_several_levels_is_refused(self) -> None:
+        frame = pd.DataFrame([["a", "b"]], columns=pd.MultiIndex.from_tuples([("t", "x"), ("t", "y")]))
+
+        with pytest.raises(errors.UnknownColumn, match=r"Give the whole name, e.g. \('t', 'x'\)"):
+            frame.mistral.classify("t", LABELS)
+
+    def test_bytes_are_refused_with_the_way_to_read_them(self) -> None:
+        with pytest.raises(errors.NotText, match=r"""df\['text'\].str.decode\("utf-8"\)"""):
+            pd.Series([b"bytes"], name="text").mistral.summarize()
 
     def test_a_value_that_is_not_text_is_shown(self) -> None:
         with pytest.raises(errors.NotText, match=r"holds \['a'\], a list"):
@@ -262,6 +305,11 @@ class TestBadInput:
             (["a", " "], "The label ' ' is not text"),
             (["a", 3], "The label 3 is not text"),
             ("billing", "the single text 'billing'"),
+            ({"a", "b"}, "labels is a set"),
+            ({"a": "x", "b": "y"}, "labels is a dict"),
+            (None, "labels is a NoneType"),
+            (["a", "a "], "Labels given twice: 'a'"),
+            (["a", "b\nc"], "is not text"),
         ],
     )
     def test_labels_that_are_no_choice_are_refused(self, tickets: pd.DataFrame, labels: Any, problem: str) -> None:

@@ -108,6 +108,11 @@ def test_markdown_is_rendered(markdown: str, html: str) -> None:
     assert html in answer_bundle(markdown)["text/html"]
 
 
+def test_amounts_of_money_are_not_typeset_as_formulas() -> None:
+    """JupyterLab leaves alone what has this class (MathJax's own convention)."""
+    assert 'class="mistral-nb mathjax_ignore"' in answer_bundle("from $5 to $10")["text/html"]
+
+
 def test_plain_text_is_the_text_itself() -> None:
     assert answer_bundle("1 < 2 & *x*")["text/plain"] == "1 < 2 & *x*"
 

@@ -106,6 +106,14 @@ class TestAsking:
             "system": {"role": "system", "content": "Be brief."},
         }
 
+    @pytest.mark.parametrize("option", ['-s "You are terse"', "--system='You are terse'", '--system="You are terse"'])
+    def test_quotes_hold_the_words_of_an_option_together(
+        self, api: FakeApi, shell: InteractiveShell, option: str
+    ) -> None:
+        ask(shell, option, "Hello")
+
+        assert api.requests[0].body["messages"][0]["content"] == "You are terse"
+
     def test_the_answer_is_kept_in_a_variable(self, api: FakeApi, shell: InteractiveShell) -> None:
         ask(shell, "--out answer", "Hello")
 
@@ -118,6 +126,11 @@ class TestAsking:
 
     def test_a_terminal_prints_the_answer_once(self, api: FakeApi, shell: InteractiveShell) -> None:
         assert ask(shell, "", "Hello") == "Answer to: Hello\n"
+
+    def test_a_terminal_is_not_steered_by_an_answer(self, api: FakeApi, shell: InteractiveShell) -> None:
+        api.play(Fault(content="\x1b[2Jcleared\x07"))
+
+        assert ask(shell, "", "Hello") == "[2Jcleared\n"
 
     def test_a_notebook_ends_with_the_whole_answer(self, api: FakeApi, notebook: InteractiveShell) -> None:
         assert displays(notebook, "Hello")[-1].data["text/plain"] == "Answer to: Hello"
@@ -217,15 +230,20 @@ class TestFailing:
         with pytest.raises(UsageError, match="put the prompt below"):
             shell.run_line_magic("mistral", "what is churn?")
 
+    def test_a_quote_left_open_is_refused(self, shell: InteractiveShell) -> None:
+        with pytest.raises(UsageError, match="No closing quotation"):
+            ask(shell, '-s "Be brief', "Hello")
+
     def test_an_unknown_option_is_refused(self, shell: InteractiveShell) -> None:
         with pytest.raises(UsageError, match="--temprature"):
             ask(shell, "--temprature 1", "Hello")
 
+    @pytest.mark.parametrize("name", ["my-answer", "class", "2nd"])
     def test_a_variable_name_that_is_none_is_refused_before_anything_is_sent(
-        self, api: FakeApi, shell: InteractiveShell
+        self, api: FakeApi, shell: InteractiveShell, name: str
     ) -> None:
         with pytest.raises(UsageError, match="is no variable name"):
-            ask(shell, "--out my-answer", "Hello")
+            ask(shell, f"--out {name}", "Hello")
         assert api.requests == []
 
     def test_without_weights_the_error_has_the_line_to_paste(self, shell: InteractiveShell) -> None:
@@ -233,9 +251,10 @@ class TestFailing:
             ask(shell, "", "Hello")
 
 
-def test_the_magic_alone_shows_its_help(shell: InteractiveShell) -> None:
+@pytest.mark.parametrize("line", ["", "--help", "-h"])
+def test_the_magic_alone_shows_its_help(shell: InteractiveShell, line: str) -> None:
     with capture_output() as captured:
-        shell.run_line_magic("mistral", "")
+        shell.run_line_magic("mistral", line)
 
     assert all(
         option in captured.stdout for option in ("--model", "--system", "--temperature", "--max-tokens", "--out")

@@ -8,7 +8,8 @@ from mistral_nb.completion import Completion
 from mistral_nb.errors import InvalidAnswer
 from mistral_nb.tasks.classify import classify_task
 
-labels = st.lists(st.text(min_size=1).filter(str.strip), min_size=2, max_size=8, unique=True)
+one_line = st.text(st.characters(exclude_categories=["Cc"]), min_size=1).filter(str.strip)
+labels = st.lists(one_line, min_size=2, max_size=8, unique_by=str.strip)
 
 
 @given(labels=labels, data=st.data())
@@ -40,6 +41,11 @@ def test_the_text_is_sent_as_it_is_and_alone(text: str) -> None:
 def test_whatever_is_not_a_label_is_an_error(answer: str) -> None:
     with pytest.raises(InvalidAnswer, match="none of the labels"):
         classify_task(["a", "b"]).value(Completion(text=answer, model="m"))
+
+
+@pytest.mark.parametrize("answer", ['```json\n{"label": "a"}\n```', '```\n{"label": "a"}```'])
+def test_json_in_a_code_block_is_read(answer: str) -> None:
+    assert classify_task(["a", "b"]).value(Completion(text=answer, model="m")) == "a"
 
 
 def test_labels_may_come_from_any_iterable() -> None:

@@ -8,7 +8,7 @@ whose weights are missing, are API problems that say what to do.
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,7 @@ class LoadedModels:
         self._only_path = only_path
         self._chat: dict[str, ChatEngine] = {}
         self._embedding: dict[str, EmbeddingEngine] = {}
+        self._files: dict[str, tuple[int, int, int] | None] = {}
         self._loading = asyncio.Lock()
         self._label_sets: OrderedDict[tuple[str, tuple[str, ...]], _LabelSet] = OrderedDict()
 
@@ -100,11 +101,19 @@ class LoadedModels:
             await asyncio.to_thread(engine.close)
 
     async def _loaded(self, name: str, loaded: dict[str, _Engine], load: Callable[[Path], _Engine]) -> _Engine:
-        if name not in loaded:
+        if not self._is_loaded(name, loaded):
             async with self._loading:
-                if name not in loaded:
+                if not self._is_loaded(name, loaded):
+                    if name in loaded:
+                        await asyncio.to_thread(loaded.pop(name).close)
+                        self._label_sets.clear()
+                    self._files[name] = _file_state(name)
                     loaded[name] = await asyncio.to_thread(lambda: self._load(name, load))
         return loaded[name]
+
+    def _is_loaded(self, name: str, loaded: Mapping[str, _Engine]) -> bool:
+        """Whether the model is loaded, from the file that is there now: one named by path may be another by now."""
+        return name in loaded and self._files[name] == _file_state(name)
 
     def _load(self, name: str, load: Callable[[Path], _Engine]) -> _Engine:
         try:
@@ -150,6 +159,17 @@ class _LabelSet:
         vectors, tokens = self._embedding.embed(texts)
         self._read_tokens += tokens
         return vectors
+
+
+def _file_state(name: str) -> tuple[int, int, int] | None:
+    """Return what changes with the file of a model named by path; None for the local models, whose weights are fixed."""
+    if name in LOCAL_MODELS:
+        return None
+    try:
+        state = Path(name).stat()
+    except OSError:
+        return None
+    return state.st_ino, state.st_size, state.st_mtime_ns
 
 
 def _no_such_model(name: str, offer: str) -> ApiProblem:
