@@ -113,7 +113,7 @@ class LoadedModels:
 
     def _is_loaded(self, name: str, loaded: Mapping[str, _Engine]) -> bool:
         """Whether the model is loaded, from the file that is there now: one named by path may be another by now."""
-        return name in loaded and self._files[name] == _file_state(name)
+        return name in loaded and self._files.get(name) == _file_state(name)
 
     def _load(self, name: str, load: Callable[[Path], _Engine]) -> _Engine:
         try:

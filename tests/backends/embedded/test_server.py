@@ -2,6 +2,7 @@
 
 import enum
 import json
+from pathlib import Path
 from typing import Any
 
 import pydantic
@@ -374,3 +375,15 @@ class TestSmall:
 
         assert calls_of(answer) == []
         assert answer.choices[0].message.content
+
+
+def test_a_file_that_was_replaced_does_not_go_on_answering(raw: RawClient, embedded_home: Path, tmp_path: Path) -> None:
+    (weights,) = (embedded_home / "weights").glob("SmolLM2*.gguf")
+    path = tmp_path / "swapped.gguf"
+    path.symlink_to(weights)
+    before, _ = raw.chat(model=str(path))
+    path.unlink()
+    path.write_bytes(b"no longer a model")
+    after, answer = raw.chat(model=str(path))
+
+    assert (before, after, "swapped.gguf" in answer["message"]) == (200, 400, True)
