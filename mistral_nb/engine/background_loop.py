@@ -32,11 +32,10 @@ class BackgroundLoop:
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Return the coroutine's result; Ctrl-C cancels it, waits for its clean-up, and raises KeyboardInterrupt."""
-        future = self.submit(coroutine)
         try:
-            return _wait(future)
+            return _wait(self.submit(coroutine))
         except KeyboardInterrupt:
-            self._cancel(future)
+            self._cancel(coroutine)
             raise
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
@@ -99,19 +98,21 @@ class BackgroundLoop:
                 self._thread.start()
             return self._loop
 
-    def _cancel(self, future: "Future[Any]") -> None:
-        """Cancel, then wait until the task has really ended, so that no connection or task stays behind."""
-        loop = self._running_loop()
-        future.cancel()
+    def _cancel(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        """Cancel, then wait until the task has really ended, so that no connection or task stays behind.
+
+        The task is found by its coroutine: the interrupt may come before `submit` has returned anything to cancel by.
+        """
         done = threading.Event()
 
         async def settle() -> None:
-            # The cancelled task is scheduled before this one; tasks that clean up across several steps are waited for.
-            others = [task for task in asyncio.all_tasks() if task.cancelling() and task is not asyncio.current_task()]
-            await asyncio.gather(*others, return_exceptions=True)
+            tasks = [task for task in asyncio.all_tasks() if task.get_coro() is coroutine]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             done.set()
 
-        asyncio.run_coroutine_threadsafe(settle(), loop)
+        asyncio.run_coroutine_threadsafe(settle(), self._running_loop())
         while not done.wait(_POLL_SECONDS):
             pass
 
