@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from mistral_nb.rate_limits import RateLimits
+
 JsonObject = Mapping[str, Any]
 
 
@@ -147,6 +149,8 @@ class Completion:
         Wall time from sending to the whole answer, and to its first piece (None when the answer was not streamed).
     correlation_id
         The API's `mistral-correlation-id` header, to quote to Mistral's support; None where the server sends none.
+    rate_limits
+        What the response's headers say of the account's limits; None where they say nothing, as with streams.
     """
 
     text: str
@@ -159,6 +163,7 @@ class Completion:
     correlation_id: str | None = None
     latency_seconds: float = 0.0
     first_token_seconds: float | None = None
+    rate_limits: RateLimits | None = None
 
     @property
     def is_truncated(self) -> bool:

@@ -10,6 +10,7 @@ MistralNotebookError
 │   ├── NotText                (also TypeError)
 │   ├── InvalidLabels          (also ValueError)
 │   ├── InvalidOption          (also ValueError)
+│   ├── UnknownPrice           (also ValueError)
 │   └── EmptyPrompt            (also ValueError)
 ├── KeyProblem
 │   ├── MissingKey
@@ -37,6 +38,8 @@ MistralNotebookError
 │   ├── WeightsCorrupt
 │   ├── DownloadFailed
 │   └── EmbeddedServerFailed
+├── BudgetReached              the next request might cost more than is left
+├── RowsFailed                 rows of a run with errors="raise"
 ├── CacheProblem
 └── NotSupported               this model or endpoint can't do that at all
 """
@@ -52,6 +55,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mistral_nb.error_body import read_error_body, violations
+from mistral_nb.rate_limits import RateLimits
 
 API_KEYS_PAGE = "https://console.mistral.ai/api-keys"
 SET_KEY_LINE = 'import os; os.environ["MISTRAL_API_KEY"] = "…"'
@@ -66,7 +70,7 @@ class MistralNotebookError(Exception):
         What is wrong, with the value that is wrong.
     remedy
         What would be right, with the line to paste where there is one.
-    status_code, correlation_id
+    status_code, correlation_id, rate_limits
         Of the HTTP response that was the cause; None where there was none.
     """
 
@@ -81,6 +85,7 @@ class MistralNotebookError(Exception):
         status_code: int | None = None,
         correlation_id: str | None = None,
         retry_after_seconds: float | None = None,
+        rate_limits: RateLimits | None = None,
     ) -> None:
         super().__init__(problem, remedy)
         self.problem = problem
@@ -88,6 +93,7 @@ class MistralNotebookError(Exception):
         self.status_code = status_code
         self.correlation_id = correlation_id
         self.retry_after_seconds = retry_after_seconds
+        self.rate_limits = rate_limits
 
     def __str__(self) -> str:
         return f"{self.problem}\n{self.remedy}" if self.remedy else self.problem
@@ -117,6 +123,10 @@ class InvalidLabels(InvalidInput, ValueError):
 
 class InvalidOption(InvalidInput, ValueError):
     """An option has a value outside of what it may be."""
+
+
+class UnknownPrice(InvalidInput, ValueError):
+    """A budget can't be kept for a model whose price is not known."""
 
 
 class EmptyPrompt(InvalidInput, ValueError):
@@ -241,6 +251,27 @@ class EmbeddedServerFailed(EmbeddedProblem):
     """The process that runs the embedded model did not start, or ended."""
 
 
+class BudgetReached(MistralNotebookError):
+    """The next request might have cost more than was left of the budget, so it was not sent."""
+
+
+class RowsFailed(MistralNotebookError):
+    """Rows of a run failed, and it was asked to raise.
+
+    Attributes
+    ----------
+    result
+        What the verb would have returned: the answered rows, and missing values for the others.
+    failed
+        Frame of the failed rows with their errors.
+    """
+
+    def __init__(self, problem: str, remedy: str, *, result: Any, failed: Any) -> None:
+        super().__init__(problem, remedy)
+        self.result = result
+        self.failed = failed
+
+
 class CacheProblem(MistralNotebookError):
     """The file of kept answers can't be used."""
 
@@ -280,7 +311,11 @@ def error_from_response(
     lower = {name.lower(): value for name, value in (headers or {}).items()}
     read = read_error_body(body)
     message = read.message
-    kwargs: dict[str, Any] = {"status_code": status_code, "correlation_id": lower.get("mistral-correlation-id")}
+    kwargs: dict[str, Any] = {
+        "status_code": status_code,
+        "correlation_id": lower.get("mistral-correlation-id"),
+        "rate_limits": RateLimits.from_headers(lower),
+    }
     said = f"(HTTP {status_code}: {message})" if message else f"(HTTP {status_code})"
     asked = f"'{model}'" if model else "the model"
 
