@@ -23,10 +23,17 @@ class Backend(Protocol):
     @property
     def max_concurrency(self) -> int | None: ...
 
+    @property
+    def packs_rows(self) -> bool:
+        """Whether several rows in one request make sense."""
+
     def answering_model(self, model: str) -> str:
         """Return what identifies the model whose answers these will be, e.g. the weights' hash for an embedded model."""
 
     async def complete(self, request: CompletionRequest) -> Completion: ...
+
+    async def complete_row(self, request: CompletionRequest) -> Completion:
+        """Return what `complete` does, at less cost per request: for one of many."""
 
     def stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
         """Yield the answer piece by piece; the last delta has `finish_reason` and `usage`."""

@@ -8,27 +8,21 @@ of `mistral_nb.errors`. The key is in no repr, no exception and no traceback, ev
 """
 
 import asyncio
-import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from mistral_nb.backends.connection_errors import CONNECT_TIMEOUT_SECONDS
+from mistral_nb.backends.endpoint import DEPRECATION_HEADER, Endpoint
+from mistral_nb.backends.network import proxy_for, tls_context, unusable_proxy
 from mistral_nb.backends.sdk_errors import our_error, sdk_exceptions
-from mistral_nb.errors import API_KEYS_PAGE, SET_KEY_LINE, InvalidKey, MissingKey
-from mistral_nb.settings import SecretKey
 
 if TYPE_CHECKING:
     import httpx2
     from mistralai.client import Mistral
-
-CONNECT_TIMEOUT_SECONDS = 10.0
-SHORTEST_KEY = 6  # a shorter one is no key, and would be found in ordinary words
-_DEPRECATION_HEADER = "x-model-deprecation-timestamp"
-_logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,18 +56,17 @@ class SdkClient:
     def __init__(
         self,
         *,
-        endpoint: str,
-        key: SecretKey | None,
+        endpoint: Endpoint,
         timeout_seconds: float,
+        uses_proxy: bool,
         transport: "httpx2.AsyncBaseTransport | None",
     ) -> None:
         self.endpoint = endpoint
         self.timeout_seconds = timeout_seconds
-        self._key = key
+        self._uses_proxy = uses_proxy
         self._transport = transport
         self._sdk: Mistral | None = None
         self._http: httpx2.AsyncClient | None = None
-        self._announced_deprecations: set[str] = set()
 
     async def call(self, send: "Callable[[Mistral], Awaitable[object]]", *, model: str | None = None) -> Exchange:
         """Return the exchange of one call, its body read to the end."""
@@ -105,7 +98,7 @@ class SdkClient:
         assert exchange.response is not None
         async with aclosing(exchange.response.aiter_bytes()) as pieces:
             while (piece := await self._within_time(anext(pieces, None), exchange)) is not None:
-                yield self._scrubbed_bytes(piece)
+                yield self.endpoint.scrubbed_bytes(piece)
 
     async def aclose(self) -> None:
         """Close all connections; a later call opens new ones."""
@@ -115,15 +108,6 @@ class SdkClient:
             idle.close()  # the sync client that the SDK makes in any case
         if http is not None:
             await http.aclose()
-
-    def scrubbed(self, text: str) -> str:
-        """Return a server's text without the key, should it send it back."""
-        key = self._key.reveal() if self._key else ""
-        return text.replace(key, "…") if len(key) >= SHORTEST_KEY else text
-
-    def _scrubbed_bytes(self, body: bytes) -> bytes:
-        key = self._key.reveal().encode() if self._key else b""
-        return body.replace(key, "…".encode()) if len(key) >= SHORTEST_KEY else body
 
     async def _send(self, send: Callable[[], Awaitable[Any]], exchange: Exchange) -> Any:
         """Return what the SDK made of the exchange; None where it could not read a successful answer: ours may still."""
@@ -148,10 +132,10 @@ class SdkClient:
         except sdk_exceptions() as error:
             problem = our_error(
                 error,
-                endpoint=self.endpoint,
+                endpoint=self.endpoint.address,
                 timeout_seconds=self.timeout_seconds,
                 model=exchange.model,
-                scrubbed=self.scrubbed,
+                scrubbed=self.endpoint.scrubbed,
             )
         finally:
             exchange.seconds_left -= time.monotonic() - began
@@ -161,57 +145,48 @@ class SdkClient:
     def _open(self) -> "Mistral":
         if self._sdk is not None:
             return self._sdk
-        self._check_key()
+        self.endpoint.check_key()
         import httpx2
         from mistralai.client import Mistral
 
-        key = self._key
-        self._http = httpx2.AsyncClient(
-            transport=self._transport,
-            follow_redirects=True,
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
-            event_hooks={"request": [_limit_connect_time], "response": [self._note_response]},
-        )
+        key = self.endpoint.key
+        try:
+            http = httpx2.AsyncClient(
+                transport=self._transport,
+                verify=tls_context() if self._transport is None else True,
+                trust_env=self._uses_proxy,
+                follow_redirects=True,
+                limits=httpx2.Limits(max_connections=None, max_keepalive_connections=100),
+                event_hooks={"request": [_limit_connect_time], "response": [self._note_response]},
+            )
+        except (ImportError, ValueError, httpx2.InvalidURL):
+            http = None
+        if http is None:
+            raise unusable_proxy(proxy_for(self.endpoint.address) or "")
+        self._http = http
         self._sdk = Mistral(
             # A function even when there is no key: for None the SDK would send the key of the environment.
             api_key=lambda: key.reveal() if key else None,
-            server_url=self.endpoint,
+            server_url=self.endpoint.address,
             async_client=self._http,
             timeout_ms=max(1, round(self.timeout_seconds * 1000)),
         )
         return self._sdk
-
-    def _check_key(self) -> None:
-        if self._key is None:
-            host = urlsplit(self.endpoint).hostname or ""
-            if host == "mistral.ai" or host.endswith(".mistral.ai"):
-                raise MissingKey(
-                    f"No API key, and {self.endpoint} asks for one.",
-                    f"Get one at {API_KEYS_PAGE} and set it before the first cell:\n{SET_KEY_LINE}\n"
-                    'or call mistral_nb.configure(api_key="…"). Without a key the embedded model answers: model="local-small".',
-                )
-        elif not (self._key.reveal().isascii() and self._key.reveal().isprintable()):
-            raise InvalidKey(
-                "The key holds a character that no key has, such as an accent, a line break or a typographic dash.",
-                f"Copy it again from {API_KEYS_PAGE} and set it:\n{SET_KEY_LINE}",
-            )
 
     async def _note_response(self, response: "httpx2.Response") -> None:
         """Keep the headers and the body of each response, before the SDK sees it."""
         exchange = _current.get()
         if exchange is None or response.is_redirect:
             return
+        exchange.headers = self.endpoint.scrubbed_headers(response.headers.items())
+        self.endpoint.announce_deprecation(exchange.headers, model=exchange.model)
         # The SDK reads the body of a response with this header to warn; of a stream, of a model list or of an error it can't.
-        deprecation = response.headers.pop(_DEPRECATION_HEADER, None)
-        if deprecation and exchange.model and exchange.model not in self._announced_deprecations:
-            self._announced_deprecations.add(exchange.model)
-            _logger.warning("The API will remove the model %s on %s.", exchange.model, deprecation)
-        exchange.headers = {name.lower(): value for name, value in response.headers.items()}
+        response.headers.pop(DEPRECATION_HEADER, None)
         is_event_stream = response.headers.get("content-type", "").startswith("text/event-stream")
         if exchange.is_streaming and is_event_stream and response.is_success:
             exchange.response = response
         else:
-            exchange.body = self._scrubbed_bytes(await response.aread())
+            exchange.body = self.endpoint.scrubbed_bytes(await response.aread())
 
 
 async def _limit_connect_time(request: "httpx2.Request") -> None:

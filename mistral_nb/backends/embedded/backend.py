@@ -11,11 +11,13 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeVar, TypeVarTuple, Unpack
 
+from mistral_nb.backends.answers import json_object
 from mistral_nb.backends.embedded import process
 from mistral_nb.backends.embedded.labels import METHOD_VERSION
-from mistral_nb.backends.embedded.weights import LOCAL_MODELS, file_sha256, local_model, weights_path
+from mistral_nb.backends.embedded.weights import LOCAL_MODELS, file_sha256, local_model, weights_folder, weights_path
+from mistral_nb.backends.hosted import HostedBackend
 from mistral_nb.completion import (
     Completion,
     CompletionRequest,
@@ -34,7 +36,6 @@ from mistral_nb.errors import (
     NotSupported,
     ServerProblem,
     UnknownModel,
-    error_from_response,
 )
 
 EMBEDDING_MODEL = "local-embed"
@@ -47,30 +48,23 @@ MAX_DEATHS = 2
 # The connections of a process that ends are closed one after the other.
 DEATH_NOTICE_SECONDS = 0.3
 
+CHOICES_PATH = "/v1/mistral_nb/label_choices"
+
 _Answer = TypeVar("_Answer")
+_Args = TypeVarTuple("_Args")
 
 
 class _Connection:
     """The clients of one running server, made on the loop that uses them."""
 
     def __init__(self, handle: process.ServerHandle) -> None:
-        import aiohttp
-
-        from mistral_nb.backends.hosted import HostedBackend
-
         self.handle = handle
         self.has_died = False
-        self.api = HostedBackend(endpoint=handle.url, api_key=handle.key, timeout_seconds=TIMEOUT_SECONDS)
-        # The same request for thousands of rows: a fifth of a millisecond each, against five through the SDK.
-        self.rows = aiohttp.ClientSession(
-            base_url=handle.url,
-            headers={"Authorization": f"Bearer {handle.key}"},
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
-            trust_env=False,
+        self.api = HostedBackend(
+            endpoint=handle.url, api_key=handle.key, timeout_seconds=TIMEOUT_SECONDS, uses_proxy=False
         )
 
     async def aclose(self) -> None:
-        await self.rows.close()
         await self.api.aclose()
 
 
@@ -86,6 +80,7 @@ class EmbeddedBackend:
     """
 
     name = "embedded"
+    packs_rows = False
     endpoint = "embedded"
     # While one is answered, the next is already there.
     max_concurrency: int | None = 2
@@ -96,6 +91,7 @@ class EmbeddedBackend:
         self._connection: _Connection | None = None
         self._connecting = asyncio.Lock()
         self._deaths = 0
+        self._checked: dict[str, tuple[int, int, int]] = {}
 
     def __repr__(self) -> str:
         return f"EmbeddedBackend(home={str(self._home)!r})"
@@ -117,12 +113,17 @@ class EmbeddedBackend:
 
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the answer to one request; a choice between labels is scored, not written."""
+        if request.choice is not None:
+            return await self._choose(request.model, request.choice)
         await self._check(request.model)
-        choice = request.choice
-        if choice is not None:
-            await self._check(EMBEDDING_MODEL)
-            return await self._answer(lambda connection: self._choose(connection, request.model, choice))
         return await self._answer(lambda connection: connection.api.complete(request))
+
+    async def complete_row(self, request: CompletionRequest) -> Completion:
+        """Return what `complete` does, for a fraction of this process's CPU."""
+        if request.choice is not None:
+            return await self._choose(request.model, request.choice)
+        await self._check(request.model)
+        return await self._answer(lambda connection: connection.api.complete_row(request))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
         """Yield the answer piece by piece; closing the generator stops the model."""
@@ -177,27 +178,18 @@ class EmbeddedBackend:
         if connection is not None:
             await connection.aclose()
 
-    async def _choose(self, connection: _Connection, model: str, choice: LabelChoice) -> Completion:
-        import aiohttp
-
+    async def _choose(self, model: str, choice: LabelChoice) -> Completion:
+        await self._check(model)
+        await self._check(EMBEDDING_MODEL)
         body = {"model": model, "text": choice.text, "labels": list(choice.labels)}
-        started = time.perf_counter()
-        try:
-            async with connection.rows.post("/v1/mistral_nb/label_choices", json=body) as response:
-                text = await response.text()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise ConnectionLost(
-                f"The embedded server did not answer to the end: {error or type(error).__name__}.", "Send it again."
-            ) from None
-        if response.status != 200:
-            raise error_from_response(response.status, text, response.headers, model=model)
-        answer = json.loads(text)
+        reply = await self._answer(lambda connection: connection.api.rows.post_json(CHOICES_PATH, body, model=model))
+        answer = json_object(reply.body)
         return Completion(
             text=json.dumps({"label": answer["label"]}, ensure_ascii=False),
             model=answer["model"],
             usage=TokenUsage(prompt_tokens=answer["usage"]["prompt_tokens"]),
             response_id=answer["id"],
-            latency_seconds=time.perf_counter() - started,
+            latency_seconds=reply.elapsed_seconds,
         )
 
     async def _answer(self, ask: Callable[[_Connection], Awaitable[_Answer]]) -> _Answer:
@@ -225,7 +217,7 @@ class EmbeddedBackend:
     async def _server(self) -> process.ServerHandle:
         if self._connection is not None and process.is_running(self._connection.handle, home=self._home):
             return self._connection.handle
-        return await asyncio.to_thread(process.ensure_server, self._home)
+        return await _in_thread(process.ensure_server, self._home)
 
     async def _explain(self, problem: ConnectionProblem, connection: _Connection) -> NoReturn:
         """Raise the problem, or what is behind it when the server has ended: worth another try, unless it ended before."""
@@ -260,7 +252,21 @@ class EmbeddedBackend:
         """Raise what is known to be wrong before a server is asked. Hashing a new file takes seconds, so in a thread."""
         if self._connection is None:
             process.check_engine_is_installed()
-        await asyncio.to_thread(self._sha256, model)
+        state = self._file_state(model)
+        if state is not None and self._checked.get(model) == state:
+            return
+        await _in_thread(self._sha256, model)
+        if state is not None:
+            self._checked[model] = state
+
+    def _file_state(self, model: str) -> tuple[int, int, int] | None:
+        """Return what changes when the model's file is written to or replaced; None where there is none."""
+        local = LOCAL_MODELS.get(model)
+        try:
+            stat = (weights_folder(self._home) / local.file_name if local else Path(model).expanduser()).stat()
+        except (OSError, ValueError, RuntimeError):  # no such file, no path at all, no such user
+            return None
+        return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
     def _sha256(self, model: str) -> str:
         if model in LOCAL_MODELS:
@@ -282,3 +288,12 @@ class EmbeddedBackend:
 
     def _file_name(self, model: str) -> str:
         return model if model in LOCAL_MODELS else Path(model).name
+
+
+async def _in_thread(function: Callable[[Unpack[_Args]], _Answer], *arguments: *_Args) -> _Answer:
+    """Return what the function returns, without stopping the loop; when Python is ending and starts no thread, all the same."""
+    try:
+        future = asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+    except RuntimeError:
+        return function(*arguments)
+    return await future

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from mistral_nb.backends.backend import Backend
 from mistral_nb.backends.embedded import process
 from mistral_nb.backends.embedded.backend import EmbeddedBackend
-from mistral_nb.completion import CompletionRequest, Delta, LabelChoice
+from mistral_nb.completion import Completion, CompletionRequest, Delta, LabelChoice
 from mistral_nb.errors import (
     ConnectionLost,
     EmbeddedServerFailed,
@@ -67,6 +68,48 @@ class TestAnswers:
         assert json.loads(answer.text)["label"] in ("billing", "delivery", "bug")
         assert (answer.finish_reason, answer.usage.completion_tokens) == ("stop", 0)
         assert answer.usage.prompt_tokens > 0
+
+    @pytest.mark.parametrize("request_", [HELLO, TOPIC], ids=["text", "choice"])
+    def test_a_row_gets_the_completion_of_a_request(self, ask: Ask, request_: CompletionRequest) -> None:
+        async def both(backend: EmbeddedBackend) -> list[Completion]:
+            answers = [await backend.complete_row(request_), await backend.complete(request_)]
+            return [replace(answer, response_id=None, latency_seconds=0.0) for answer in answers]
+
+        row, completion = ask(both)
+
+        assert row == completion
+
+    def test_a_row_needs_no_sdk(self, embedded_home: Path) -> None:
+        script = f"""
+import asyncio, sys
+from pathlib import Path
+from mistral_nb.backends.embedded.backend import EmbeddedBackend
+from mistral_nb.completion import CompletionRequest
+
+async def main():
+    backend = EmbeddedBackend(Path({str(embedded_home)!r}))
+    messages = ({{"role": "user", "content": "Say hello."}},)
+    print(bool((await backend.complete_row(CompletionRequest(model="local-tiny", messages=messages, max_tokens=3))).text))
+    await backend.aclose()
+
+asyncio.run(main())
+print([name for name in ("mistralai", "pydantic", "httpx2") if name in sys.modules])
+"""
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+        assert ended.stdout.splitlines() == ["True", "[]"]
+
+    def test_a_proxy_of_the_environment_is_not_in_the_way(self, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+        answers = ask(lambda backend: asyncio.gather(backend.complete_row(HELLO), backend.complete(HELLO)))
+
+        assert all(answer.text for answer in answers)
+
+    def test_it_asks_for_each_row_alone(self, tmp_path: Path) -> None:
+        backend: Backend = EmbeddedBackend(tmp_path)
+
+        assert not backend.packs_rows
 
     def test_a_choice_does_not_depend_on_other_texts(self, ask: Ask) -> None:
         assert TOPIC.choice is not None
@@ -148,6 +191,65 @@ class TestIdentity:
         ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
         assert ended.stdout.strip() == "[]"
+
+
+class TestChecks:
+    def test_a_file_that_was_checked_is_checked_again_when_it_changed(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.gguf"
+        path.write_bytes(b"GGUF" + bytes(100))
+        backend = EmbeddedBackend(tmp_path)
+
+        asyncio.run(backend._check(str(path)))
+        path.write_bytes(b"not one any more")
+
+        with pytest.raises(WeightsCorrupt):
+            asyncio.run(backend._check(str(path)))
+
+    def test_a_checked_file_is_not_looked_into_again(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "model.gguf"
+        path.write_bytes(b"GGUF" + bytes(100))
+        backend = EmbeddedBackend(tmp_path)
+        asyncio.run(backend._check(str(path)))
+        monkeypatch.setattr(backend, "_sha256", None)
+
+        asyncio.run(backend._check(str(path)))
+
+    def test_a_file_is_checked_also_when_no_thread_starts_any_more(self, tmp_path: Path) -> None:
+        path = tmp_path / "model.gguf"
+        path.write_bytes(b"GGUF" + bytes(100))
+
+        async def check_at_the_end() -> None:
+            await asyncio.get_running_loop().shutdown_default_executor()
+            await EmbeddedBackend(tmp_path)._check(str(path))
+
+        asyncio.run(check_at_the_end())
+
+    def test_a_request_is_answered_after_the_main_thread_has_ended(self, embedded_home: Path) -> None:
+        script = f"""
+import asyncio, threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from mistral_nb.backends.embedded.backend import EmbeddedBackend
+from mistral_nb.completion import CompletionRequest
+
+async def main():
+    threading.main_thread().join()
+    try:
+        while True:  # until Python starts no threads any more
+            with ThreadPoolExecutor() as executor:
+                executor.submit(int)
+    except RuntimeError:
+        pass
+    backend = EmbeddedBackend(Path({str(embedded_home)!r}))
+    messages = ({{"role": "user", "content": "Say hello."}},)
+    print(bool((await backend.complete_row(CompletionRequest(model="local-tiny", messages=messages, max_tokens=3))).text))
+    await backend.aclose()
+
+threading.Thread(target=lambda: asyncio.run(main())).start()
+"""
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+        assert (ended.stdout.strip(), ended.stderr) == ("True", "")
 
 
 class TestRefusals:

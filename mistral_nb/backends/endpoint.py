@@ -1,0 +1,70 @@
+"""One server and the key for it: what the SDK's wire and the rows' own wire must do alike.
+
+Keeps to itself: the key, which servers ask for one, and which models were already told to be on their way out.
+Promises: nothing that a server sent leaves `scrubbed…` with the key in it; `check_key` raises before anything is sent.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from urllib.parse import urlsplit
+
+from mistral_nb.errors import API_KEYS_PAGE, SET_KEY_LINE, InvalidKey, MissingKey
+from mistral_nb.settings import SecretKey
+
+SHORTEST_KEY = 6  # a shorter one is no key, and would be found in ordinary words
+DEPRECATION_HEADER = "x-model-deprecation-timestamp"
+_logger = logging.getLogger(__name__)
+
+
+class Endpoint:
+    """A server by its root address, without ``/v1``, and its key; None for a server that asks for none."""
+
+    def __init__(self, address: str, key: SecretKey | None) -> None:
+        self.address = address
+        self.key = key
+        try:
+            parts = urlsplit(address)
+        except ValueError:  # no address at all: who sends there will say so
+            parts = urlsplit("")
+        self._host = parts.hostname or ""
+        # Of such an address both clients make the Authorization header themselves.
+        self.has_user = "@" in parts.netloc
+        self._announced: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"Endpoint({self.address!r})"
+
+    def check_key(self) -> None:
+        """Raise MissingKey or InvalidKey for a key that can't be right, without asking the server."""
+        if self.key is None:
+            if self._host == "mistral.ai" or self._host.endswith(".mistral.ai"):
+                raise MissingKey(
+                    f"No API key, and {self.address} asks for one.",
+                    f"Get one at {API_KEYS_PAGE} and set it before the first cell:\n{SET_KEY_LINE}\n"
+                    'or call mistral_nb.configure(api_key="…"). Without a key the embedded model answers: model="local-small".',
+                )
+        elif not (self.key.reveal().isascii() and self.key.reveal().isprintable()):
+            raise InvalidKey(
+                "The key holds a character that no key has, such as an accent, a line break or a typographic dash.",
+                f"Copy it again from {API_KEYS_PAGE} and set it:\n{SET_KEY_LINE}",
+            )
+
+    def scrubbed(self, text: str) -> str:
+        """Return a server's text without the key, should it send it back."""
+        key = self.key.reveal() if self.key else ""
+        return text.replace(key, "…") if len(key) >= SHORTEST_KEY else text
+
+    def scrubbed_bytes(self, body: bytes) -> bytes:
+        key = self.key.reveal().encode() if self.key else b""
+        return body.replace(key, "…".encode()) if len(key) >= SHORTEST_KEY else body
+
+    def scrubbed_headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """Return a response's headers by lower-case name."""
+        return {name.lower(): self.scrubbed(value) for name, value in headers}
+
+    def announce_deprecation(self, headers: Mapping[str, str], *, model: str | None) -> None:
+        """Warn in the log, once per model, where the headers (names in lower case) say that the model will be removed."""
+        date = headers.get(DEPRECATION_HEADER)
+        if date and model and model not in self._announced:
+            self._announced.add(model)
+            _logger.warning("The API will remove the model %s on %s.", model, date)
