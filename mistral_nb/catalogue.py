@@ -101,6 +101,12 @@ def cost_usd(model: str, usage: TokenUsage, *, region: str = "global") -> Decima
     return (prompt + completion) / MILLION * (1 if region == "global" else factors["regional"])
 
 
+def batch_cost_usd(model: str, usage: TokenUsage, *, region: str = "global") -> Decimal | None:
+    """Return what the same tokens cost in a batch job, as `cost_usd` does; that a region's factor holds there too is assumed."""
+    cost = cost_usd(model, usage, region=region)
+    return None if cost is None else cost * load_catalogue().factors["batch"]
+
+
 def _model(entry: dict[str, Any]) -> CatalogueModel:
     prices = ("input_usd_per_million_tokens", "output_usd_per_million_tokens")
     exact = {name: Decimal(entry[name]) for name in prices if name in entry}

@@ -1,0 +1,208 @@
+"""What a run would send, cost and take, before any of it is sent.
+
+Keeps to itself: how the figures are put into words and into a table.
+Promises: an estimate is called one; an unknown price or limit is said, never guessed; upper bounds are rounded up. The HTML holds
+no script and no colour of its own.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
+from html import escape
+
+from mistral_nb.settings import is_local
+
+_SMALLEST_SHOWN_USD = Decimal("0.0001")
+_CENT = Decimal("0.01")
+# A budget of exactly the worst case would refuse the last row over a rounding.
+_BUDGET_MARGIN = Decimal("1.05")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Receipt:
+    """What a verb over a column would do; what ``dry_run=True`` returns. Nothing was sent.
+
+    Attributes
+    ----------
+    verb, model
+        What is asked of whom.
+    rows, missing, unique, cached
+        Rows in all; rows without text; distinct texts; distinct texts whose answer is kept from before and costs nothing.
+    requests, rows_per_request
+        Requests to send, and how many rows share one.
+    prompt_tokens, completion_tokens_expected, completion_tokens_most
+        Tokens of those requests, and of their answers: what is expected, and what `max_tokens` or the task's bound allows.
+    are_tokens_exact
+        Whether `prompt_tokens` is counted with the model's tokenizer rather than estimated.
+    cost_usd_expected, cost_usd_most, batch_cost_usd_expected, batch_cost_usd_most
+        Price sent now, and as a batch job; None where the price is unknown, 0 on this machine.
+    seconds
+        Least time that the known limits allow; None while no limits are known.
+    requests_per_minute, tokens_per_minute
+        The known limits.
+    price_checked, price_source
+        When and where the price was looked up.
+    """
+
+    verb: str
+    model: str
+    rows: int
+    missing: int
+    unique: int
+    cached: int
+    requests: int
+    rows_per_request: int = 1
+    prompt_tokens: int
+    completion_tokens_expected: int
+    completion_tokens_most: int
+    are_tokens_exact: bool
+    cost_usd_expected: Decimal | None = None
+    cost_usd_most: Decimal | None = None
+    batch_cost_usd_expected: Decimal | None = None
+    batch_cost_usd_most: Decimal | None = None
+    seconds: float | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    price_checked: date | None = None
+    price_source: str | None = None
+
+    def __str__(self) -> str:
+        lines = self._lines()
+        width = max(len(name) for name, _ in lines)
+        return "\n".join([self._title, *(f"  {name:<{width}}  {value}" for name, value in lines)])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        cell = 'style="text-align: left; vertical-align: top"'
+        lines = "".join(
+            f'<tr><th scope="row" {cell}>{escape(name)}</th><td {cell}>{escape(value)}</td></tr>'
+            for name, value in self._lines()
+        )
+        # Without mathjax_ignore, what stands between two amounts of money would be typeset as a formula.
+        return f'<div class="mistral-nb mathjax_ignore"><p>{escape(self._title)}</p><table>{lines}</table></div>'
+
+    @property
+    def rows_text(self) -> str:
+        """Rows, and why not every one of them is a request."""
+        parts = [_counted(self.unique, "distinct text")]
+        if self.cached:
+            parts.append(f"{self.cached:,} of them answered before and kept")
+        if self.missing:
+            parts.append(f"{self.missing:,} without text")
+        return f"{self.rows:,}: {', '.join(parts)}"
+
+    @property
+    def requests_text(self) -> str:
+        """Requests, or why there are none."""
+        if not self.requests:
+            return "0: there is no text" if not self.unique else "0: every answer is kept already"
+        if self.rows_per_request == 1:
+            return f"{self.requests:,}"
+        return f"{self.requests:,}, up to {self.rows_per_request:,} rows in each"
+
+    @property
+    def tokens_text(self) -> str:
+        """Tokens to read and to write, and how they are known."""
+        how = "counted with Mistral's tokenizer" if self.are_tokens_exact else "estimated"
+        expected, most = self.completion_tokens_expected, self.completion_tokens_most
+        written = f"about {expected:,} to write" + (f", at most {most:,}" if most > expected else "")
+        return f"{'' if self.are_tokens_exact else 'about '}{self.prompt_tokens:,} to read ({how}), {written}"
+
+    @property
+    def price_text(self) -> str:
+        """What is expected and what is the most, with the price's date; or that it is unknown."""
+        if is_local(self.model):
+            return "$0 (runs on this machine)"
+        if self.cost_usd_expected is None or self.cost_usd_most is None:
+            return f"unknown price of {self.model}"
+        checked = f" (prices of {self.price_checked})" if self.price_checked and self.cost_usd_most else ""
+        return _range(self.cost_usd_expected, self.cost_usd_most) + checked
+
+    @property
+    def batch_price_text(self) -> str | None:
+        """The same as a batch job; None where there is none, or nothing to pay."""
+        if self.batch_cost_usd_expected is None or not self.batch_cost_usd_most:
+            return None
+        return _range(self.batch_cost_usd_expected, self.batch_cost_usd_most)
+
+    @property
+    def time_text(self) -> str:
+        """The least time under the known limits."""
+        if self.seconds is not None:
+            wait = f"at least {_duration(self.seconds)}" if self.seconds >= 1 else "no waiting"
+            return f"{wait}{self._limits_text}"
+        return (
+            "no limits on this machine" if is_local(self.model) else "no limits known yet: the first answer tells them"
+        )
+
+    @property
+    def budget_usd(self) -> Decimal | None:
+        """A round figure a little above the most it can cost; None where there is nothing to limit, or nothing is known."""
+        return _round_budget(self.cost_usd_most) if self.cost_usd_most else None
+
+    @property
+    def run_text(self) -> str:
+        """What to type to run it, within a budget where there is something to pay."""
+        if self.budget_usd is not None:
+            return f"the same call with budget_usd={self.budget_usd} instead of dry_run=True"
+        if self.cost_usd_most is None and not is_local(self.model):
+            return "the same call without dry_run=True (an unknown price can't be kept within a budget)"
+        return "the same call without dry_run=True"
+
+    @property
+    def _title(self) -> str:
+        return f"Receipt for {self.verb} with {self.model}: nothing was sent."
+
+    @property
+    def _limits_text(self) -> str:
+        limits = {"request": self.requests_per_minute, "token": self.tokens_per_minute}
+        known = " and ".join(_counted(limit, unit) for unit, limit in limits.items() if limit is not None)
+        return f" under {known} a minute" if known else ""
+
+    def _lines(self) -> list[tuple[str, str]]:
+        lines = [("rows", self.rows_text), ("requests", self.requests_text)]
+        if not self.requests:
+            return [*lines, ("price", "$0"), ("run it", "the same call without dry_run=True")]
+        lines += [("tokens", self.tokens_text), ("price", self.price_text)]
+        if self.batch_price_text:
+            lines.append(("as a batch job", self.batch_price_text))
+        if self.price_source and self.cost_usd_most and not is_local(self.model):
+            lines.append(("prices from", self.price_source))
+        return [*lines, ("time", self.time_text), ("run it", self.run_text)]
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _range(expected: Decimal, most: Decimal) -> str:
+    shown, shown_most = _dollars(expected, rounding=ROUND_HALF_UP), _dollars(most, rounding=ROUND_UP)
+    return shown if expected == most or shown == shown_most else f"{shown}, at most {shown_most}"
+
+
+def _dollars(amount: Decimal, *, rounding: str) -> str:
+    """Return the amount with cents from a dollar up, four decimals below."""
+    if not amount:
+        return "$0"
+    if amount < _SMALLEST_SHOWN_USD:
+        return f"under ${_SMALLEST_SHOWN_USD}"
+    return f"${amount.quantize(_CENT if amount >= 1 else _SMALLEST_SHOWN_USD, rounding=rounding):,}"
+
+
+def _round_budget(most: Decimal) -> Decimal:
+    """Return two leading digits, rounded up from a little above the amount; a cent at least."""
+    amount = most * _BUDGET_MARGIN
+    step = max(_CENT, Decimal(1).scaleb(amount.adjusted() - 1))
+    return Decimal(f"{(amount / step).to_integral_value(rounding=ROUND_UP) * step:f}")
+
+
+def _duration(seconds: float) -> str:
+    """Return the time in its two largest units, rounded to the nearest second, or minute from an hour up."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min" + (f" {whole % 60} s" if whole % 60 else "")
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
