@@ -87,7 +87,8 @@ class LoadedModels:
         """Return the models that can answer now, as the API describes models."""
         names = [name for name in LOCAL_MODELS if (weights_folder(self._home) / LOCAL_MODELS[name].file_name).is_file()]
         paths = [name for name in self._chat if name not in LOCAL_MODELS]
-        if self._only_path is not None and str(self._only_path) not in paths:
+        # The empty path stands for no file at all.
+        if self._only_path is not None and self._only_path.name and str(self._only_path) not in paths:
             paths.append(str(self._only_path))
         return [_local_card(name) for name in names] + [_card(path, Path(path).stem) for path in paths]
 

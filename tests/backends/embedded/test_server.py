@@ -8,6 +8,7 @@ from typing import Any
 import pydantic
 import pytest
 
+from mistral_nb.backends.embedded.weights import LOCAL_MODELS
 from tests.backends.embedded.conftest import RawClient
 
 QUESTION = [{"role": "user", "content": "Name three colours."}]
@@ -291,6 +292,9 @@ class TestModels:
         assert {"local-tiny", "local-embed"} <= cards.keys()
         assert cards["local-tiny"].capabilities.completion_chat
         assert not cards["local-embed"].capabilities.completion_chat
+
+    def test_nothing_but_models_is_listed(self, sdk: Any) -> None:
+        assert {card.id for card in sdk.models.list().data} <= LOCAL_MODELS.keys()
 
     def test_a_model_is_described(self, sdk: Any) -> None:
         assert sdk.models.retrieve(model_id="local-tiny").max_context_length == 8192
