@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Coroutine, Generator
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -35,7 +35,7 @@ class BackgroundLoop:
         try:
             return _wait(self.submit(coroutine))
         except KeyboardInterrupt:
-            self._cancel(coroutine)
+            self.cancel(coroutine)
             raise
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
@@ -98,7 +98,7 @@ class BackgroundLoop:
                 self._thread.start()
             return self._loop
 
-    def _cancel(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def cancel(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Cancel, then wait until the task has really ended, so that no connection or task stays behind.
 
         The task is found by its coroutine: the interrupt may come before `submit` has returned anything to cancel by.
@@ -125,6 +125,8 @@ def _wait(future: "Future[T]") -> T:
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
+    executor = ThreadPoolExecutor(thread_name_prefix="mistral_nb helper")
+    loop.set_default_executor(executor)
     try:
         loop.run_forever()
         tasks = asyncio.all_tasks(loop)
@@ -132,8 +134,9 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())
     finally:
+        # Not by the loop's own method: that starts a thread, which Python 3.12 refuses at the end of the interpreter.
+        executor.shutdown()
         loop.close()
 
 
