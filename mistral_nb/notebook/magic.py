@@ -20,7 +20,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from IPython.display import DisplayHandle
 
 from mistral_nb.completion import Completion, Delta
-from mistral_nb.engine.session import current_session
+from mistral_nb.engine.current import current_session
 from mistral_nb.notebook.display import answer_bundle, without_controls
 from mistral_nb.settings import Settings, current_settings
 
@@ -47,7 +47,8 @@ class MistralMagics(Magics):
         if cell is None or line.strip() in _HELP_OPTIONS:
             if line.strip() and line.strip() not in _HELP_OPTIONS:
                 raise UsageError("%mistral takes no text on its line; put the prompt below a line with %%mistral.")
-            print(self.mistral.__doc__)  # noqa: T201  # help is for the screen
+            usage = self.mistral.parser.format_help().removeprefix("::").replace("%mistral", "%%mistral")
+            print(usage.strip())  # noqa: T201  # help is for the screen
             return
         options = self.mistral.parser.parse_args(_words(line))
         if options.out is not None and (not options.out.isidentifier() or keyword.iskeyword(options.out)):
@@ -80,14 +81,17 @@ def who_answers(settings: Settings) -> str:
     """Return one line: which model answers a request that names none, and why."""
     if settings.answered_by == "hosted":
         return f"{settings.default_model} at {settings.server_url} answers ({settings.reason})."
+    from mistral_nb.backends.embedded.process import engine_is_installed
     from mistral_nb.backends.embedded.weights import LOCAL_MODELS, weights_folder
 
     name = settings.default_model
     title = missing = ""
+    if not engine_is_installed():
+        missing = ' Its engine is not installed yet; in a cell: %pip install "mistral_nb[local]"'
     if local := LOCAL_MODELS.get(name):
         title = f" ({local.title})"
         if not (weights_folder(settings.home) / local.file_name).is_file():
-            missing = f" Its weights are not here yet; in a terminal: mistral-nb download-model {name}"
+            missing += f" Its weights are not here yet; in a terminal: mistral-nb download-model {name}"
     hint = "" if settings.api_key else " Set MISTRAL_API_KEY for Mistral's own models."
     return f"the embedded {name}{title} on this machine answers ({settings.reason}).{hint}{missing}"
 
@@ -149,12 +153,13 @@ class _Answer:
 
     def follow(self, pieces: Iterable[Delta]) -> None:
         """Show the pieces as they come; however it ends, the display is exact when this returns or raises."""
-        note = "stopped before the end"
+        note = ""
         self._screen.show("")
         shown = time.perf_counter()
         try:
             for delta in pieces:
                 self.completion = self.completion.extended_by(delta)
+                note = "stopped before the end"
                 is_first_text = bool(delta.text) and delta.text == self.completion.text
                 if is_first_text or time.perf_counter() - shown >= _REFRESH_SECONDS:
                     self._screen.show(self.completion.text)

@@ -11,7 +11,8 @@ from IPython.utils.capture import RichOutput, capture_output
 
 import mistral_nb
 from mistral_nb import errors
-from mistral_nb.completion import Completion
+from mistral_nb.backends.embedded import process
+from mistral_nb.completion import Completion, Delta
 from tests.fake_api import FakeApi, Fault
 
 
@@ -86,6 +87,13 @@ class TestLoading:
             in self.loaded(shell)
         )
 
+    def test_it_says_when_the_engine_is_not_installed(
+        self, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(process, "ENGINE_PACKAGES", ("no_such_package",))
+
+        assert '%pip install "mistral_nb[local]"' in self.loaded(shell)
+
 
 class TestAsking:
     def test_the_cell_is_the_prompt(self, api: FakeApi, shell: InteractiveShell) -> None:
@@ -151,6 +159,15 @@ class TestAsking:
 
         assert "&lt;script&gt;" in displays(notebook, "Hello")[-1].data["text/html"]
 
+    def test_a_question_that_fails_does_not_look_like_an_answer_that_stopped(
+        self, api: FakeApi, notebook: InteractiveShell
+    ) -> None:
+        api.play(Fault(status=401, body={"detail": "Unauthorized"}))
+        with capture_output() as captured, pytest.raises(errors.InvalidKey):
+            notebook.run_cell_magic("mistral", "", "Hello")
+
+        assert captured.outputs[-1].data["text/plain"] == ""
+
     def test_a_cut_answer_says_so(self, api: FakeApi, notebook: InteractiveShell) -> None:
         assert (
             "cut at 2 tokens; raise --max-tokens"
@@ -165,14 +182,30 @@ class TestAsking:
 
 class TestInterrupting:
     @pytest.fixture
-    def interrupted(self, api: FakeApi, notebook: InteractiveShell) -> list[RichOutput]:
-        """Interrupt an answer that never ends, once its first words are here."""
+    def interrupted(
+        self, api: FakeApi, notebook: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+    ) -> list[RichOutput]:
+        """Interrupt a slow answer once its first words are here."""
         api.play(Fault(content="first words " * 50, bytes_per_second=2000))
-        timer = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
+        has_words = threading.Event()
+        extended_by = Completion.extended_by
+
+        def note_words(answer: Completion, delta: Delta) -> Completion:
+            longer = extended_by(answer, delta)
+            if longer.text.startswith("first words"):
+                has_words.set()
+            return longer
+
+        def interrupt() -> None:
+            has_words.wait()
+            os.kill(os.getpid(), signal.SIGINT)
+
+        monkeypatch.setattr(Completion, "extended_by", note_words)
+        reader = threading.Thread(target=interrupt)
+        reader.start()
         with capture_output() as captured, pytest.raises(KeyboardInterrupt):
             notebook.run_cell_magic("mistral", "--out answer", "Hello")
-        timer.join()
+        reader.join()
         return captured.outputs
 
     def test_an_interrupted_answer_is_kept_as_far_as_it_came(

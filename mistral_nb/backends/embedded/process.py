@@ -113,6 +113,11 @@ def last_words(home: Path) -> str:
     return "\n".join(log.strip().splitlines()[-LOG_LINES:])
 
 
+def engine_is_installed() -> bool:
+    """Whether every package of the extra ``local`` is there."""
+    return all(map(_is_installed, ENGINE_PACKAGES))
+
+
 def check_engine_is_installed() -> None:
     """Raise EngineMissing where a package of the extra ``local`` is not installed."""
     for package in ENGINE_PACKAGES:
