@@ -14,19 +14,30 @@ if TYPE_CHECKING:
 
     from mistral_nb import errors
     from mistral_nb.completion import Completion, CompletionRequest, Delta, TokenUsage
+    from mistral_nb.engine.cache import CacheInfo
+    from mistral_nb.engine.current import cache_info, clear_cache
+    from mistral_nb.engine.current import current_session as session
+    from mistral_nb.engine.receipt import Receipt
+    from mistral_nb.engine.rows_run import BackgroundRun
     from mistral_nb.engine.session import Session
-    from mistral_nb.engine.session import current_session as session
+    from mistral_nb.notebook.progress import FailedRowsWarning
     from mistral_nb.samples import load_sample
     from mistral_nb.settings import configure
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BackgroundRun",
+    "CacheInfo",
     "Completion",
     "CompletionRequest",
     "Delta",
+    "FailedRowsWarning",
+    "Receipt",
     "Session",
     "TokenUsage",
+    "cache_info",
+    "clear_cache",
     "configure",
     "errors",
     "load_sample",
@@ -34,6 +45,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BackgroundRun": ("mistral_nb.engine.rows_run", "BackgroundRun"),
+    "CacheInfo": ("mistral_nb.engine.cache", "CacheInfo"),
+    "FailedRowsWarning": ("mistral_nb.notebook.progress", "FailedRowsWarning"),
+    "Receipt": ("mistral_nb.engine.receipt", "Receipt"),
+    "cache_info": ("mistral_nb.engine.current", "cache_info"),
+    "clear_cache": ("mistral_nb.engine.current", "clear_cache"),
     "Completion": ("mistral_nb.completion", "Completion"),
     "CompletionRequest": ("mistral_nb.completion", "CompletionRequest"),
     "Delta": ("mistral_nb.completion", "Delta"),
@@ -41,7 +58,7 @@ _HOMES = {
     "TokenUsage": ("mistral_nb.completion", "TokenUsage"),
     "configure": ("mistral_nb.settings", "configure"),
     "load_sample": ("mistral_nb.samples", "load_sample"),
-    "session": ("mistral_nb.engine.session", "current_session"),
+    "session": ("mistral_nb.engine.current", "current_session"),
 }
 
 

@@ -4,6 +4,7 @@ Keeps to itself: the order of precedence, and the key (`SecretKey` shows at most
 Promises: reading settings imports nothing heavy and touches no network; every value knows where it came from.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -28,7 +29,18 @@ _ENVIRONMENT = {
     "model": "MISTRAL_NB_MODEL",
     "model_path": "MISTRAL_NB_MODEL_PATH",
     "home": "MISTRAL_NB_HOME",
+    "max_concurrency": "MISTRAL_NB_MAX_CONCURRENCY",
+    "requests_per_minute": "MISTRAL_NB_REQUESTS_PER_MINUTE",
+    "tokens_per_minute": "MISTRAL_NB_TOKENS_PER_MINUTE",
+    "timeout_seconds": "MISTRAL_NB_TIMEOUT_SECONDS",
+    "cache_days": "MISTRAL_NB_CACHE_DAYS",
+    "cache_megabytes": "MISTRAL_NB_CACHE_MEGABYTES",
 }
+_WHOLE_NUMBERS = {"max_concurrency": 64, "requests_per_minute": 60, "tokens_per_minute": 50_000}
+_NUMBERS = {"timeout_seconds": 120, "cache_days": 30, "cache_megabytes": 500}
+DEFAULT_MAX_CONCURRENCY = 64
+DEFAULT_TIMEOUT_SECONDS = 300.0
+DEFAULT_CACHE_MEGABYTES = 2000.0
 _arguments: dict[str, Any] = {}
 
 
@@ -64,6 +76,8 @@ class Settings:
     ----------
     api_key, endpoint, region, model, model_path, home
         None means: not set; `home` always has a value.
+    max_concurrency, requests_per_minute, tokens_per_minute, timeout_seconds, cache_days, cache_megabytes
+        As in `configure`; None of the limits means that they are learnt, None of `cache_days` that answers are kept for ever.
     origins
         Where each value is from: "argument", the environment variable's name, or "default".
     """
@@ -74,6 +88,12 @@ class Settings:
     model: str | None = None
     model_path: Path | None = None
     home: Path
+    max_concurrency: int = DEFAULT_MAX_CONCURRENCY
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    cache_days: float | None = None
+    cache_megabytes: float = DEFAULT_CACHE_MEGABYTES
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -125,11 +145,17 @@ def configure(
     model: str | None = None,
     model_path: str | os.PathLike[str] | None = None,
     home: str | os.PathLike[str] | None = None,
+    max_concurrency: int | None = None,
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    timeout_seconds: float | None = None,
+    cache_days: float | None = None,
+    cache_megabytes: float | None = None,
 ) -> Settings:
     """Return the settings that hold from now on in this kernel.
 
-    Arguments left out (or None) keep what was set before; an empty string forgets it, so that the environment or the default
-    holds again.
+    Arguments left out (or None) keep what was set before; an empty string (for a number: 0) forgets it, so that the environment or
+    the default holds again.
 
     Parameters
     ----------
@@ -147,11 +173,26 @@ def configure(
         GGUF file that answers, on this machine, where no model is named; environment ``MISTRAL_NB_MODEL_PATH``.
     home
         Folder of cache, ledger and weights; environment ``MISTRAL_NB_HOME``. Default: the user's data folder.
+    max_concurrency
+        Most requests under way at once (default 64); environment ``MISTRAL_NB_MAX_CONCURRENCY``.
+    requests_per_minute, tokens_per_minute
+        Limits to keep to, e.g. to leave something to colleagues with the same key. Default: the account's own, learnt from its
+        answers; a higher figure than that changes nothing. Environment ``MISTRAL_NB_REQUESTS_PER_MINUTE``,
+        ``MISTRAL_NB_TOKENS_PER_MINUTE``.
+    timeout_seconds
+        How long one request may take in all (default 300); environment ``MISTRAL_NB_TIMEOUT_SECONDS``. The embedded model has a
+        longer time of its own.
+    cache_days
+        Kept answers that are older are asked anew, and deleted. Default: they are kept for ever. Environment
+        ``MISTRAL_NB_CACHE_DAYS``.
+    cache_megabytes
+        When the file of kept answers grows beyond this (default 2000), the oldest are deleted; environment
+        ``MISTRAL_NB_CACHE_MEGABYTES``.
 
     Raises
     ------
     InvalidOption
-        An unknown region, an endpoint that is no http(s) address, or a model path that is no file.
+        An unknown region, an endpoint that is no http(s) address, a model path that is no file, or a number that is none.
 
     Examples
     --------
@@ -168,10 +209,16 @@ def configure(
         "model": model,
         "model_path": model_path,
         "home": home,
+        "max_concurrency": max_concurrency,
+        "requests_per_minute": requests_per_minute,
+        "tokens_per_minute": tokens_per_minute,
+        "timeout_seconds": timeout_seconds,
+        "cache_days": cache_days,
+        "cache_megabytes": cache_megabytes,
     }
     global _arguments  # noqa: PLW0603  # the settings of this kernel
     proposed = {**_arguments, **{name: value for name, value in changes.items() if value is not None}}
-    proposed = {name: value for name, value in proposed.items() if value != ""}
+    proposed = {name: value for name, value in proposed.items() if value != "" and not _is_zero(value)}
     settings = _resolve(proposed, os.environ)
     _arguments = proposed  # one assignment: another thread sees all of it or nothing
     return settings
@@ -204,8 +251,29 @@ def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         values["endpoint"] = _checked_endpoint(values["endpoint"])
     if "model_path" in values:
         values["model_path"] = _checked_model_path(values["model_path"])
+    for name in values.keys() & (_WHOLE_NUMBERS.keys() | _NUMBERS.keys()):
+        values[name] = _checked_number(name, values[name], origins[name])
     values["home"] = Path(values["home"]).expanduser().absolute() if "home" in values else _default_home()
     return Settings(**values, origins=origins)
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+
+
+def _checked_number(name: str, value: object, origin: str) -> int | float:
+    """Return a positive number, whole where it must be, from an argument or from the text of a variable."""
+    is_whole = name in _WHOLE_NUMBERS
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number) or number <= 0 or (is_whole and number != int(number)):
+        example = (_WHOLE_NUMBERS | _NUMBERS)[name]
+        kind = "whole number from 1 up" if is_whole else "positive number"
+        line = f"mistral_nb.configure({name}={example})" if origin == "argument" else f"{origin}={example}"
+        raise InvalidOption(f"{name} is {value!r}.", f"Give a {kind}, e.g. {line}.")
+    return int(number) if is_whole else number
 
 
 def checked_model_name(model: object) -> str:

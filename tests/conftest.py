@@ -1,6 +1,9 @@
 """Every test gets a home of its own, no key from outside, and a session that is closed afterwards."""
 
+import asyncio
+import functools
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +12,9 @@ import pytest
 import mistral_nb
 from mistral_nb import settings
 from mistral_nb.backends.embedded.weights import weights_path
+from mistral_nb.engine import account, current
 from mistral_nb.engine import session as session_module
+from mistral_nb.engine.limiter import Limiter
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.errors import WeightsMissing
 from tests.fake_api import FakeApi
@@ -24,14 +29,36 @@ def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
         monkeypatch.delenv(variable)
     monkeypatch.setenv("MISTRAL_NB_HOME", str(tmp_path / "home"))
     yield
-    session_module.close_current_session()
+    current.close_current_session()
     settings._arguments.clear()
 
 
+class QuickTime:
+    """A clock that waiting moves on, so that nobody waits."""
+
+    def __init__(self) -> None:
+        self._skipped_seconds = 0.0
+
+    def now(self) -> float:
+        return time.monotonic() + self._skipped_seconds
+
+    async def sleep(self, seconds: float) -> None:
+        self._skipped_seconds += max(0.0, seconds)
+        await asyncio.sleep(0)
+
+
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Try again without waiting."""
-    monkeypatch.setattr(session_module, "RetryPolicy", lambda: RetryPolicy(max_attempts=4, first_wait_seconds=0))
+def quick_time() -> QuickTime:
+    return QuickTime()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch, quick_time: QuickTime) -> None:
+    """Try again, and let rate limits pass, without waiting."""
+    retry = functools.partial(RetryPolicy, max_attempts=4, first_wait_seconds=0, clock=quick_time.now)
+    limiter = functools.partial(Limiter, clock=quick_time.now, sleep=quick_time.sleep)
+    monkeypatch.setattr(session_module, "RetryPolicy", retry)
+    monkeypatch.setattr(account, "Limiter", limiter)
 
 
 @pytest.fixture

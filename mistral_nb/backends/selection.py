@@ -19,4 +19,8 @@ def backend_for(kind: Literal["hosted", "embedded"], settings: Settings) -> Back
     from mistral_nb.backends.hosted import HostedBackend
 
     key = settings.api_key
-    return HostedBackend(endpoint=settings.server_url, api_key=key.reveal() if key else None)
+    return HostedBackend(
+        endpoint=settings.server_url,
+        api_key=key.reveal() if key else None,
+        timeout_seconds=settings.timeout_seconds,
+    )

@@ -1,90 +1,251 @@
 """Answers already paid for: one SQLite file that survives the kernel.
 
-Keeps to itself: the key, the table, the file's rights (0600).
+Keeps to itself: the key, the table, the file's rights (0600), age and size.
 Promises: the key covers everything that can change an answer; only answers that could be read are kept; an answer is in the
 file before `put` returns. The journal is WAL with ``synchronous=NORMAL``: a killed process loses nothing, a power cut may lose
 the last moments but never damages the file. Safe to use from several threads and several kernels at once.
 """
 
+import datetime
 import hashlib
 import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mistral_nb.completion import Completion, CompletionRequest, TokenUsage
+from mistral_nb.completion import CompletionRequest
 from mistral_nb.errors import CacheProblem
 
-KEY_VERSION = 1
+KEY_VERSION = 2
 _APPLICATION_ID = 0x4D4E4231  # "MNB1": tells our file from any other SQLite file
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _BUSY_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.01
-_KEYS_PER_QUERY = 500
+_KEYS_PER_QUERY = 1000
+_PUTS_BETWEEN_SIZE_CHECKS = 2000
+_SECONDS_PER_DAY = 86_400.0
+# What is deleted when the file is too large goes down to this share, so that it is not done for every answer.
+_SHARE_AFTER_PRUNING = 0.9
+_NO_LIMIT = 2**62
 _TABLE = """
-    CREATE TABLE answers (key BLOB PRIMARY KEY, answer TEXT NOT NULL, created_unix_seconds REAL NOT NULL) WITHOUT ROWID
+    CREATE TABLE answers (
+        key BLOB PRIMARY KEY,
+        value TEXT NOT NULL,
+        verb TEXT NOT NULL,
+        model TEXT NOT NULL,
+        response_id TEXT,
+        finish_reason TEXT NOT NULL,
+        prompt_tokens INTEGER NOT NULL,
+        completion_tokens INTEGER NOT NULL,
+        latency_seconds REAL NOT NULL,
+        rows_per_request INTEGER NOT NULL,
+        created_unix_seconds REAL NOT NULL
+    ) WITHOUT ROWID
 """
 
 
-def answer_key(request: CompletionRequest, *, endpoint: str, answering_model: str, prompt_version: str) -> bytes:
-    """Return the key of the answer to a request: 32 bytes.
+def answer_keys(
+    request_for: Callable[[str], CompletionRequest],
+    *,
+    endpoint: str,
+    answering_model: str,
+    prompt_version: str,
+) -> Callable[[str], bytes]:
+    """Return the function that gives the key of the answer to a text: 32 bytes.
 
     Parameters
     ----------
-    request
-        Its whole body counts: messages, sampling, schema, tools.
+    request_for
+        The request for a text. It must depend on the text alone; all else that it says (messages, sampling, schema, tools) is
+        read once, from the request for an empty text.
     endpoint, answering_model
         Who answers; `answering_model` names the weights, not only the alias.
     prompt_version
         The task and its version, e.g. "classify/1": the same body may be read differently by a later version.
     """
+    request = request_for("")
     question = {
         "version": KEY_VERSION,
         "endpoint": endpoint,
         "answering_model": answering_model,
         "prompt_version": prompt_version,
         "body": request.body(),
-        "choice": None if request.choice is None else [request.choice.text, *request.choice.labels],
+        "choice": None if request.choice is None else list(request.choice.labels),
     }
-    text = json.dumps(question, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_unserializable)
-    return hashlib.sha256(text.encode("ascii")).digest()
+    frame = json.dumps(question, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_unserializable)
+    begun = hashlib.sha256(hashlib.sha256(frame.encode("ascii")).digest())
+
+    def key(text: str) -> bytes:
+        hashed = begun.copy()
+        hashed.update(text.encode("utf-8", "surrogatepass"))
+        return hashed.digest()
+
+    return key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptAnswer:
+    """One answer as it is kept.
+
+    Attributes
+    ----------
+    value
+        The row's value, as JSON can hold it.
+    prompt_tokens, completion_tokens
+        This row's share of what its request used.
+    rows_per_request
+        How many rows were asked in one request with this one; 1 when it was asked alone.
+    """
+
+    value: Any
+    verb: str
+    model: str
+    response_id: str | None = None
+    finish_reason: str = "stop"
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    latency_seconds: float = 0.0
+    rows_per_request: int = 1
+
+
+_COLUMNS = tuple(field.name for field in fields(KeptAnswer))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheInfo:
+    """What is kept: how many answers, in how large a file, from when to when (UTC; None when there are none)."""
+
+    path: Path
+    answers: int
+    size_bytes: int
+    oldest: datetime.datetime | None
+    newest: datetime.datetime | None
+    max_bytes: int | None
+    max_age_days: float | None
+
+    def __str__(self) -> str:
+        span = f", {self.oldest:%Y-%m-%d} to {self.newest:%Y-%m-%d}" if self.oldest and self.newest else ""
+        bound = f"at most {self.max_bytes / 1e6:,.0f} MB" if self.max_bytes else "no size limit"
+        age = f"for {self.max_age_days:g} days" if self.max_age_days else "until you clear them"
+        noun = "answer" if self.answers == 1 else "answers"
+        return f"{self.answers:,} {noun} in {self.size_bytes / 1e6:,.1f} MB{span}; kept {age}, {bound}: {self.path}"
+
+    __repr__ = __str__
 
 
 class AnswerCache:
-    """The answers in one SQLite file, made at first use."""
+    """The answers in one SQLite file, made at first use.
 
-    def __init__(self, path: Path) -> None:
+    Parameters
+    ----------
+    path
+        The file.
+    max_age_days
+        Older answers are not taken, and deleted when the file is next opened; None keeps them for ever.
+    max_bytes
+        When the file grows beyond, the oldest answers are deleted; None lets it grow.
+    """
+
+    def __init__(self, path: Path, *, max_age_days: float | None = None, max_bytes: int | None = None) -> None:
         self.path = path
+        self._max_age_days = max_age_days
+        self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
+        self._puts = 0
 
-    def get(self, keys: Iterable[bytes]) -> dict[bytes, Completion]:
-        """Return the kept answers to these keys; keys without an answer are left out."""
-        wanted = list(keys)
-        found: dict[bytes, Completion] = {}
-        with self._lock, self._explained():
-            connection = self._open()
-            for start in range(0, len(wanted), _KEYS_PER_QUERY):
-                part = wanted[start : start + _KEYS_PER_QUERY]
-                marks = ",".join("?" * len(part))
-                rows = connection.execute(f"SELECT key, answer FROM answers WHERE key IN ({marks})", part)  # noqa: S608
-                found.update((key, _read(answer)) for key, answer in rows)
+    def values(self, keys: Sequence[bytes], *, rows_per_request: int | None = None) -> dict[bytes, Any]:
+        """Return the kept values of these keys; a key without an answer is left out.
+
+        Parameters
+        ----------
+        rows_per_request
+            Take only answers of requests that carried at most so many rows; None takes any.
+        """
+        decoded: dict[str, Any] = {}  # labels are few: each is decoded, and held in memory, once
+        found: dict[bytes, Any] = {}
+        for key, text in self._select("key, value", keys, rows_per_request):
+            value = decoded.get(text)
+            if value is None:
+                value = decoded[text] = json.loads(text)
+            found[key] = value
         return found
 
-    def put(self, key: bytes, completion: Completion) -> None:
-        """Keep an answer; it is in the file when this returns."""
+    def answers(self, keys: Sequence[bytes]) -> dict[bytes, KeptAnswer]:
+        """Return all that is kept of these keys' answers."""
+        rows = self._select(f"key, {', '.join(_COLUMNS)}", keys, None)
+        return {
+            key: KeptAnswer(**{**dict(zip(_COLUMNS, row, strict=True)), "value": json.loads(row[0])})
+            for key, *row in rows
+        }
+
+    def put(self, answers: Mapping[bytes, KeptAnswer]) -> None:
+        """Keep these answers, all or none; they are in the file when this returns."""
+        now = time.time()
+        rows = [
+            (key, json.dumps(answer.value, ensure_ascii=False), *(getattr(answer, name) for name in _COLUMNS[1:]), now)
+            for key, answer in answers.items()
+        ]
+        marks = ",".join("?" * (len(_COLUMNS) + 2))
+        columns = ", ".join(("key", *_COLUMNS, "created_unix_seconds"))
         with self._lock, self._explained():
-            self._open().execute(
-                "INSERT OR REPLACE INTO answers (key, answer, created_unix_seconds) VALUES (?, ?, ?)",
-                (key, json.dumps(asdict(completion)), time.time()),
-            )
+            connection = self._open()
+            if len(rows) > 1:
+                connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.executemany(f"INSERT OR REPLACE INTO answers ({columns}) VALUES ({marks})", rows)  # noqa: S608
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+            self._puts += len(rows)
+            if self._puts >= _PUTS_BETWEEN_SIZE_CHECKS:
+                self._puts = 0
+                self._prune_to_size(connection)
+
+    def info(self) -> CacheInfo:
+        """Return how much is kept."""
+        with self._lock, self._explained():
+            connection = self._open()
+            count, oldest, newest = connection.execute(
+                "SELECT count(*), min(created_unix_seconds), max(created_unix_seconds) FROM answers"
+            ).fetchone()
+        files = [self.path, self.path.with_name(f"{self.path.name}-wal")]
+        return CacheInfo(
+            path=self.path,
+            answers=count,
+            size_bytes=sum(file.stat().st_size for file in files if file.exists()),
+            oldest=_utc(oldest),
+            newest=_utc(newest),
+            max_bytes=self._max_bytes,
+            max_age_days=self._max_age_days,
+        )
+
+    def clear(self, *, older_than_days: float | None = None, verb: str | None = None, model: str | None = None) -> int:
+        """Delete the answers that meet all conditions (without any: every answer), and return how many those were."""
+        conditions = {
+            "created_unix_seconds < ?": None
+            if older_than_days is None
+            else time.time() - older_than_days * _SECONDS_PER_DAY,
+            "verb = ?": verb,
+            "model = ?": model,
+        }
+        given = {condition: value for condition, value in conditions.items() if value is not None}
+        where = f" WHERE {' AND '.join(given)}" if given else ""
+        with self._lock, self._explained():
+            connection = self._open()
+            deleted = connection.execute(f"DELETE FROM answers{where}", list(given.values())).rowcount  # noqa: S608
+            _shrink(connection)
+            return deleted
 
     def close(self) -> None:
         """Close the file; a later call opens it again."""
@@ -93,10 +254,45 @@ class AnswerCache:
                 self._connection.close()
             self._connection = None
 
+    def _select(self, columns: str, keys: Iterable[bytes], rows_per_request: int | None) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of these keys that are not too old."""
+        wanted = list(keys)
+        most_rows = _NO_LIMIT if rows_per_request is None else rows_per_request
+        for start in range(0, len(wanted), _KEYS_PER_QUERY):
+            part = wanted[start : start + _KEYS_PER_QUERY]
+            query = (
+                f"SELECT {columns} FROM answers WHERE key IN ({','.join('?' * len(part))}) "  # noqa: S608
+                "AND rows_per_request <= ? AND created_unix_seconds >= ?"
+            )
+            # Not held from one part to the next: whoever has an answer to keep does not wait for a long look-up.
+            with self._lock, self._explained():
+                rows = self._open().execute(query, [*part, most_rows, self._oldest()]).fetchall()
+            yield from rows
+
+    def _oldest(self) -> float:
+        return 0.0 if self._max_age_days is None else time.time() - self._max_age_days * _SECONDS_PER_DAY
+
+    def _prune_to_size(self, connection: sqlite3.Connection) -> None:
+        """Delete the oldest answers when the file is larger than it may be."""
+        size_bytes = _used_bytes(connection)
+        if self._max_bytes is None or size_bytes <= self._max_bytes:
+            return
+        count = connection.execute("SELECT count(*) FROM answers").fetchone()[0]
+        share = 1 - _SHARE_AFTER_PRUNING * self._max_bytes / size_bytes
+        connection.execute(
+            "DELETE FROM answers WHERE created_unix_seconds <= "
+            "(SELECT created_unix_seconds FROM answers ORDER BY created_unix_seconds LIMIT 1 OFFSET ?)",
+            (min(count - 1, int(count * share)),),
+        )
+        _shrink(connection)
+
     def _open(self) -> sqlite3.Connection:
         # A connection must not cross a fork: SQLite's locks belong to the process that took them.
         if self._connection is None or self._pid != os.getpid():
             self._connection, self._pid = _connect(self.path), os.getpid()
+            if self._max_age_days is not None:
+                self._connection.execute("DELETE FROM answers WHERE created_unix_seconds < ?", (self._oldest(),))
+            self._prune_to_size(self._connection)
         return self._connection
 
     @contextmanager
@@ -129,18 +325,27 @@ def _prepare(connection: sqlite3.Connection) -> None:
     """Make the table in a new file; refuse a file that is somebody else's or from a later version."""
     connection.execute("PRAGMA synchronous=NORMAL")
     if _identity(connection) != (_APPLICATION_ID, _SCHEMA_VERSION):
-        connection.execute("BEGIN IMMEDIATE")  # one process makes the table; the others wait, and then find it made
-        application_id, version = _identity(connection)
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-            connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-            connection.execute(_TABLE)
-        elif application_id != _APPLICATION_ID:
-            raise sqlite3.DatabaseError("it is another program's database")
-        elif version != _SCHEMA_VERSION:
-            raise sqlite3.DatabaseError(f"it has version {version}, this package reads version {_SCHEMA_VERSION}")
-        connection.execute("COMMIT")
+        _make_table(connection)
     _use_write_ahead_log(connection)
+
+
+def _make_table(connection: sqlite3.Connection) -> None:
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # takes effect only before the first table
+    connection.execute("BEGIN IMMEDIATE")  # one process makes the table; the others wait, and then find it made
+    application_id, version = _identity(connection)
+    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    if not is_empty and application_id != _APPLICATION_ID:
+        raise sqlite3.DatabaseError("it is another program's database")
+    if not is_empty and version > _SCHEMA_VERSION:
+        raise sqlite3.DatabaseError(f"it has version {version}, this package reads version {_SCHEMA_VERSION}")
+    if version < _SCHEMA_VERSION:
+        connection.execute("DROP TABLE IF EXISTS answers")  # version 1 had keys that nothing asks for any more
+        connection.execute(_TABLE)
+        connection.execute("CREATE INDEX answers_by_age ON answers (created_unix_seconds)")
+        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+    connection.execute("COMMIT")
 
 
 def _identity(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -162,11 +367,22 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
             return
 
 
-def _read(answer: str) -> Completion:
-    data: dict[str, Any] = json.loads(answer)
-    data["usage"] = TokenUsage(**data["usage"])
-    data["tool_calls"] = ()  # rows carry none
-    return Completion(**data)
+def _used_bytes(connection: sqlite3.Connection) -> int:
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)
+
+
+def _shrink(connection: sqlite3.Connection) -> None:
+    """Give the space of deleted answers back to the disk, as far as other kernels that read allow."""
+    # Not with `execute`: it would stop at the first step, which frees one page.
+    connection.executescript("PRAGMA incremental_vacuum")
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _utc(unix_seconds: float | None) -> datetime.datetime | None:
+    return None if unix_seconds is None else datetime.datetime.fromtimestamp(unix_seconds, tz=datetime.UTC)
 
 
 def _unserializable(value: Any) -> Any:

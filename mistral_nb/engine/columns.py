@@ -1,18 +1,19 @@
-"""A pandas column in, plain texts out; values in, a pandas column out.
+"""A pandas column in, distinct texts out; values in, a pandas column out.
 
-Promises: the result has the column's index, untouched; missing and blank texts are None and come back missing; a column that
-is not text is refused with the cast to paste.
+Promises: the result has the column's index, untouched; missing and blank texts come back missing; a column that is not text is
+refused with the cast to paste.
 """
 
 import difflib
 from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mistral_nb.engine.rows import RowsResult
-from mistral_nb.errors import MistralNotebookError, NotText, UnknownColumn
+from mistral_nb.engine.cache import KeptAnswer
+from mistral_nb.engine.rows import DistinctTexts, RowsResult
+from mistral_nb.errors import NotText, UnknownColumn
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -45,14 +46,15 @@ def column_of(frame: "pd.DataFrame", column: str) -> "pd.Series[Any]":
     return found
 
 
-def texts_of(column: "pd.Series[Any]") -> list[str | None]:
-    """Return the column's texts by position; missing values (None, NaN, NA) and blank texts are None.
+def distinct_texts(column: "pd.Series[Any]") -> DistinctTexts:
+    """Return the column's texts, each once; missing values (None, NaN, NA) and blank texts are none.
 
     Raises
     ------
     NotText
         A value is not text, e.g. a number or a list.
     """
+    import numpy as np
     import pandas as pd
 
     name = column.name
@@ -63,16 +65,22 @@ def texts_of(column: "pd.Series[Any]") -> list[str | None]:
         raise NotText(
             f"Column {name!r} has dtype {column.dtype}, not text.", f"If it should be read as text, cast it: {cast}"
         )
-    missing = column.isna().to_numpy()
-    texts: list[str | None] = []
-    for value, is_missing in zip(column.array, missing, strict=True):
-        if is_missing:
-            texts.append(None)
-        elif isinstance(value, str):
-            texts.append(value if value.strip() else None)
-        else:
+    try:
+        codes, found = pd.factorize(column)
+    except TypeError:  # something that can't be hashed, such as a list
+        found = next(value for value in column.array if not isinstance(value, Hashable))
+        raise _no_text(name, found, cast) from None
+    texts: list[str] = []
+    number_of = np.full(len(found) + 1, -1, dtype=np.int64)  # the last place is the one that code -1 looks up
+    for code, value in enumerate(found):
+        if not isinstance(value, str):
+            if pd.isna(value):
+                continue
             raise _no_text(name, value, f'{place}.str.decode("utf-8")' if isinstance(value, bytes) else cast)
-    return texts
+        if value.strip():
+            number_of[code] = len(texts)
+            texts.append(value)
+    return DistinctTexts(number_of[codes], texts)
 
 
 def _no_text(name: object, value: object, cast: str) -> NotText:
@@ -82,38 +90,23 @@ def _no_text(name: object, value: object, cast: str) -> NotText:
     return NotText(problem, f"If it should be read as text, cast it: {cast}")
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnRun:
-    """One run of a verb over a column.
-
-    Attributes
-    ----------
-    column
-        The values: same index and name as the column that was read, missing where the text was missing or the row failed.
-    failed
-        One line per failed row, indexed as the rows are: error (class), problem, remedy.
-    result
-        The run's counts, tokens and seconds, by position.
-    """
-
-    column: "pd.Series[Any]"
-    failed: "pd.DataFrame"
-    result: RowsResult
-
-
-def column_run(column: "pd.Series[Any]", result: RowsResult, *, dtype: Any) -> ColumnRun:
-    """Return the run's result aligned with the column that was read."""
+def values_column(column: "pd.Series[Any]", result: RowsResult, *, dtype: Any) -> "pd.Series[Any]":
+    """Return the values with the index and name of the column that was read; missing where there is none."""
     import pandas as pd
 
-    values = pd.Series(list(result.values), index=column.index, name=column.name, dtype=dtype)
-    return ColumnRun(values, _failures(column.index, result.errors), result)
+    values = _spread(result.values, result.texts.numbers, dtype)
+    return pd.Series(values, index=column.index, name=column.name)
 
 
-def _failures(index: "pd.Index[Any]", errors: Mapping[int, MistralNotebookError]) -> "pd.DataFrame":
+def failures(index: "pd.Index[Any]", result: RowsResult) -> "pd.DataFrame":
+    """Return one line per failed row, indexed as the rows are: error (its class), problem, remedy."""
+    import numpy as np
     import pandas as pd
 
-    positions = sorted(errors)
-    found = [errors[position] for position in positions]
+    has_failed = np.zeros(len(result.texts.texts) + 1, dtype=bool)
+    has_failed[list(result.errors)] = True
+    positions = np.flatnonzero(has_failed[result.texts.numbers])
+    found = [result.errors[number] for number in result.texts.numbers[positions].tolist()]
     return pd.DataFrame(
         {
             "error": [type(error).__name__ for error in found],
@@ -123,3 +116,76 @@ def _failures(index: "pd.Index[Any]", errors: Mapping[int, MistralNotebookError]
         index=index[positions],
         dtype="str",
     )
+
+
+def details_frame(
+    column: "pd.Series[Any]", result: RowsResult, *, dtype: Any, kept: Mapping[int, KeptAnswer]
+) -> "pd.DataFrame":
+    """Return the values with what is known of each answer, one line per row of the column.
+
+    Parameters
+    ----------
+    kept
+        The answers, by number of the text, that were kept from before.
+
+    Returns
+    -------
+    DataFrame
+        Index of the column; columns value, error (class, str), from_cache (boolean), model, response_id (str), prompt_tokens,
+        completion_tokens (Int64), cost_usd (Float64), latency_seconds (Float64), finish_reason (str). Tokens and cost are what this
+        run paid, so that their sums are its bill: 0 for rows that took a kept answer, or the answer of an equal row further up.
+    """
+    import numpy as np
+    import pandas as pd
+
+    numbers = result.texts.numbers
+    texts = range(len(result.texts.texts))
+    paid = result.paid
+    answers = [paid[number].answer if number in paid else kept.get(number) for number in texts]
+    is_asked = numbers >= 0
+    _, first_positions = np.unique(numbers, return_index=True)
+    pays = np.zeros(len(numbers), dtype=bool)
+    pays[first_positions] = True
+    errors = [type(result.errors[number]).__name__ if number in result.errors else None for number in texts]
+    is_kept = [number not in paid and result.values[number] is not None for number in texts]
+
+    def spread(values: list[Any], dtype: str) -> Any:
+        return _spread(values, numbers, dtype)
+
+    def once(values: list[Any], dtype: str) -> Any:
+        column_of_values = spread(values, dtype)
+        column_of_values[is_asked & ~pays] = 0
+        return column_of_values
+
+    return pd.DataFrame(
+        {
+            "value": _spread(result.values, numbers, dtype),
+            "error": spread(errors, "str"),
+            "from_cache": spread(is_kept, "boolean"),
+            "model": spread([answer and answer.model for answer in answers], "str"),
+            "response_id": spread([answer and answer.response_id for answer in answers], "str"),
+            "prompt_tokens": once([paid[number].prompt_tokens if number in paid else 0 for number in texts], "Int64"),
+            "completion_tokens": once(
+                [paid[number].completion_tokens if number in paid else 0 for number in texts], "Int64"
+            ),
+            "cost_usd": once(
+                [_dollars(paid[number].cost_usd) if number in paid else 0.0 for number in texts], "Float64"
+            ),
+            "latency_seconds": spread([answer and answer.latency_seconds for answer in answers], "Float64"),
+            "finish_reason": spread([answer and answer.finish_reason for answer in answers], "str"),
+        },
+        index=column.index,
+    )
+
+
+def _spread(values: list[Any], numbers: "np.ndarray[Any, Any]", dtype: Any) -> Any:
+    """Return an array with the value of each row's text; missing where the row has none."""
+    import pandas as pd
+
+    if not values:  # nothing can be taken from nothing
+        return pd.array([None] * len(numbers), dtype=dtype)
+    return pd.array(values, dtype=dtype).take(numbers, allow_fill=True)
+
+
+def _dollars(amount: Any) -> float | None:
+    return None if amount is None else float(amount)

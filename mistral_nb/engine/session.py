@@ -4,11 +4,8 @@ Keeps to itself: which backend answers which model, the cache, the retries, the 
 Promises: plain calls (no await) that Ctrl-C cancels; one session per kernel for all doors, replaced when the settings change.
 """
 
-import atexit
-import dataclasses
-import os
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from types import TracebackType
@@ -22,28 +19,33 @@ from mistral_nb.completion import (
     CompletionRequest,
     Delta,
     Embeddings,
-    JsonObject,
     ModelCard,
     Moderation,
     TokenUsage,
 )
+from mistral_nb.engine.account import Account
+from mistral_nb.engine.asking import ask, likely_tokens, stream, texts_of
 from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.cache import AnswerCache
-from mistral_nb.engine.columns import ColumnRun
+from mistral_nb.engine.chat_request import Messages, chat_request, shortened
+from mistral_nb.engine.column_run import ColumnRun
+from mistral_nb.engine.estimate import receipt_for
+from mistral_nb.engine.limiter import Limiter
+from mistral_nb.engine.plan import RowsPlan, plan_rows
+from mistral_nb.engine.receipt import Receipt
 from mistral_nb.engine.retry import RetryPolicy
-from mistral_nb.engine.rows import RowsProgress, RowsResult, RowTask, run_rows
-from mistral_nb.errors import EmptyPrompt, InvalidOption, MistralNotebookError
-from mistral_nb.settings import REGIONS, Settings, checked_model_name, current_settings, is_local
+from mistral_nb.engine.rows import DistinctTexts, RowTask, RunOptions
+from mistral_nb.engine.rows_run import OnProgress, RowsRun
+from mistral_nb.engine.sending import Sender
+from mistral_nb.engine.tokens import TokenCounter, token_counter
+from mistral_nb.errors import InvalidOption, UnknownPrice
+from mistral_nb.settings import REGIONS, Settings, checked_model_name, is_local
 
-DEFAULT_MAX_CONCURRENCY = 16
 DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"}
 DEFAULT_MODERATION_MODEL = "mistral-moderation-2603"
 DEFAULT_FILL_IN_MIDDLE_MODELS = {"hosted": "codestral-latest", "embedded": "local-small"}
 
-Messages = str | Sequence[JsonObject]
 T = TypeVar("T")
-
-_MESSAGES_EXAMPLE = '[{"role": "user", "content": "…"}]'
 
 
 class Session:
@@ -55,22 +57,20 @@ class Session:
         Key, endpoint, model and folders.
     retry
         How patient requests are.
-    max_concurrency
-        Most requests of one run of rows under way at once.
+    account
+        What is known of the limits, and who is asking what; shared by sessions that use the same key at the same endpoint.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        retry: RetryPolicy | None = None,
-        max_concurrency: int = DEFAULT_MAX_CONCURRENCY,
-    ) -> None:
+    def __init__(self, settings: Settings, *, retry: RetryPolicy | None = None, account: Account | None = None) -> None:
         self.settings = settings
         self.last_run: ColumnRun | None = None
+        self.account = account or Account()
+        self.cache = AnswerCache(
+            settings.home / "mistral_nb.sqlite",
+            max_age_days=settings.cache_days,
+            max_bytes=round(settings.cache_megabytes * 1_000_000),
+        )
         self._retry = retry or RetryPolicy()
-        self._max_concurrency = max_concurrency
-        self._cache = AnswerCache(settings.home / "mistral_nb.sqlite")
         self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
         self._calls = 0
@@ -140,61 +140,79 @@ class Session:
         **options: Any,
     ) -> CompletionRequest:
         """Return the request that `complete` would send, without sending it."""
-        if isinstance(prompt, str):
-            if not prompt.strip():
-                raise EmptyPrompt("The prompt is empty.", "Write what you want to ask.")
-            messages: tuple[JsonObject, ...] = ({"role": "user", "content": prompt},)
-        elif isinstance(prompt, Sequence) and all(isinstance(message, Mapping) for message in prompt):
-            turns: Sequence[Any] = prompt
-            messages = tuple(turns)
-            if not messages:
-                raise EmptyPrompt("There are no messages.", f"Give at least one, e.g. {_MESSAGES_EXAMPLE}.")
-        else:
-            raise InvalidOption(f"The prompt is {_short(prompt)}.", f"Give a text, or messages: {_MESSAGES_EXAMPLE}.")
-        if system:
-            messages = ({"role": "system", "content": system}, *messages)
-        named = {field.name for field in dataclasses.fields(CompletionRequest)} - {"options", "choice"}
-        known = {name: value for name, value in options.items() if name in named}
-        for name in ("stop", "tools"):
-            if name in known:
-                known[name] = (known[name],) if isinstance(known[name], str) else tuple(known[name])
-        return CompletionRequest(
+        return chat_request(
+            prompt,
             model=self.model_name(model),
-            messages=messages,
+            system=system,
             temperature=temperature,
             max_tokens=max_tokens,
-            options={name: value for name, value in options.items() if name not in named},
-            **known,
+            **options,
         )
 
-    def run(
-        self,
-        task: RowTask,
-        texts: Sequence[str | None],
-        *,
-        model: str | None = None,
-        on_progress: Callable[[RowsProgress], None] = lambda progress: None,
-    ) -> RowsResult:
-        """Return the task's value for each text; None (no text) stays None and causes no request.
+    def plan(
+        self, task: RowTask, texts: DistinctTexts, *, model: str | None = None, options: RunOptions | None = None
+    ) -> RowsPlan:
+        """Return what a run of the task over the texts would have to ask; nothing is sent.
 
         Raises
         ------
-        MistralNotebookError
-            Only what no row could escape (key, model, plan, engine); a row's own error is in the result.
+        UnknownPrice
+            There is a budget, and no price to keep it with.
         """
-        name = self.model_name(model)
-        return self._run(
-            run_rows(
-                task,
-                texts,
-                model=name,
-                backend=self._backend(name),
-                cache=self._cache,
+        name, options = self.model_name(model), options or RunOptions()
+        backend = self._backend(name)
+        price = self.cost_usd(name, TokenUsage())
+        if price is None and options.budget_usd is not None:
+            raise UnknownPrice(
+                f"The price of {name} at {self.settings.server_url} is not known, so no budget can be kept.",
+                "Leave budget_usd out, or use a model with a price, e.g. model='mistral-small-latest'.",
+            )
+        plan = plan_rows(
+            task,
+            texts,
+            model=name,
+            options=options,
+            cache=self.cache,
+            endpoint=backend.endpoint,
+            answering_model=backend.answering_model(name) if texts.texts else name,
+        )
+        plan.progress.cost_usd = price
+        return plan
+
+    def receipt(self, plan: RowsPlan) -> Receipt:
+        """Return what the plan would send and cost; nothing is sent."""
+        limiter = self._limiter(plan.model)
+        at_once = min(limiter.max_concurrency, limiter.burst_requests)
+        packs = self._backend(plan.model).packs_rows
+        return receipt_for(
+            plan,
+            rows_per_request=plan.packs_up_to(requests_at_once=at_once, backend_packs=packs),
+            counter=self._token_counter(plan.model),
+            limiter=limiter,
+            price=lambda usage: self.cost_usd(plan.model, usage),
+            batch_price=lambda usage: self.cost_usd(plan.model, usage, is_batch=True),
+        )
+
+    def run(self, plan: RowsPlan) -> RowsRun:
+        """Return a run of the plan, not yet begun."""
+        backend, limiter = self._backend(plan.model), self._limiter(plan.model)
+        # Made here, in the caller's thread: loading a tokenizer takes a second.
+        counter = None if plan.options.budget_usd is None else self._token_counter(plan.model)
+
+        def sender(on_progress: OnProgress) -> Sender:
+            return Sender(
+                plan,
+                backend=backend,
+                limiter=limiter,
+                cache=self.cache,
+                in_flight=self.account.in_flight,
                 retry=self._retry,
-                max_concurrency=self._max_concurrency,
+                price=lambda usage: self.cost_usd(plan.model, usage),
+                counter=counter,
                 on_progress=on_progress,
             )
-        )
+
+        return RowsRun(plan, sender=sender, in_use=self._in_use)
 
     def fill_in_middle(
         self, prompt: str, suffix: str = "", *, model: str | None = None, max_tokens: int | None = None
@@ -202,31 +220,43 @@ class Session:
         """Return the code between `prompt` and `suffix`; default model: codestral-latest, embedded local-small."""
         name = self.model_name(model or DEFAULT_FILL_IN_MIDDLE_MODELS[self.settings.answered_by])
         backend = self._backend(name)
-        return self._try(lambda: backend.fill_in_middle(prompt, suffix, model=name, max_tokens=max_tokens))
+        return self._run(
+            self._ask(
+                lambda: backend.fill_in_middle(prompt, suffix, model=name, max_tokens=max_tokens),
+                model=name,
+                texts=[prompt, suffix],
+                answer_tokens=max_tokens,
+            )
+        )
 
     def embed(self, texts: Sequence[str], *, model: str | None = None) -> Embeddings:
         """Return one vector per text, in order; default model: mistral-embed, embedded local-embed."""
         name = self.model_name(model or DEFAULT_EMBEDDING_MODELS[self.settings.answered_by])
         backend, several = self._backend(name), _several(texts)
-        return self._try(lambda: backend.embed(several, model=name))
+        return self._run(
+            self._ask(lambda: backend.embed(several, model=name), model=name, texts=several, answer_tokens=0)
+        )
 
     def moderate(self, texts: Sequence[str], *, model: str | None = None) -> list[Moderation]:
         """Return the moderation model's claims and scores per text; only hosted models can."""
         name = self.model_name(model or DEFAULT_MODERATION_MODEL)
         backend, several = self._backend(name), _several(texts)
-        return self._try(lambda: backend.moderate(several, model=name))
+        return self._run(
+            self._ask(lambda: backend.moderate(several, model=name), model=name, texts=several, answer_tokens=0)
+        )
 
     def models(self) -> list[ModelCard]:
         """Return the models that the settings' endpoint (or the embedded server) offers."""
-        return self._try(self._backend(self.model_name(None)).models)
+        return self._run(self._retry.attempt(self._backend(self.model_name(None)).models))
 
-    def cost_usd(self, model: str, usage: TokenUsage) -> Decimal | None:
+    def cost_usd(self, model: str, usage: TokenUsage, *, is_batch: bool = False) -> Decimal | None:
         """Return what the tokens cost: 0 for an embedded model, None where the price is unknown or another's endpoint answers."""
         if is_local(model):
             return Decimal(0)
-        if self.settings.server_url not in REGIONS.values():
+        if not self._is_mistrals_own:
             return None
-        return catalogue.cost_usd(model, usage, region=self.settings.region)
+        price = catalogue.batch_cost_usd if is_batch else catalogue.cost_usd
+        return price(model, usage, region=self.settings.region)
 
     def model_name(self, model: str | None) -> str:
         """Return the API's name of the model that answers when `model` (or, with None, no model) is named."""
@@ -239,7 +269,7 @@ class Session:
             self._backends.clear()
         for backend in backends:
             background_loop.run(backend.aclose())
-        self._cache.close()
+        self.cache.close()
 
     def __enter__(self) -> Self:
         return self
@@ -256,9 +286,6 @@ class Session:
             is_idle = self._calls == 0
         if is_idle:
             self.close()
-
-    def _try(self, call: Callable[[], Awaitable[T]]) -> T:
-        return self._run(self._retry.attempt(call))
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         with self._in_use():
@@ -277,30 +304,44 @@ class Session:
             if is_last:
                 self.close()
 
+    async def _ask(
+        self, call: Callable[[], Awaitable[T]], *, model: str, texts: Sequence[str], answer_tokens: int | None
+    ) -> T:
+        return await ask(
+            call, limiter=self._limiter(model), retry=self._retry, tokens=likely_tokens(texts, answer_tokens)
+        )
+
     async def _complete(self, request: CompletionRequest) -> Completion:
         backend = self._backend(request.model)
-        return await self._retry.attempt(lambda: backend.complete(request))
+        return await self._ask(
+            lambda: backend.complete(request),
+            model=request.model,
+            texts=texts_of(request),
+            answer_tokens=request.max_tokens,
+        )
 
-    async def _stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
-        """Stream, trying again only while nothing has been shown yet."""
-        backend = self._backend(request.model)
+    def _stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
+        return stream(
+            request, backend=self._backend(request.model), limiter=self._limiter(request.model), retry=self._retry
+        )
 
-        async def first_piece() -> tuple[Delta | None, AsyncGenerator[Delta]]:
-            pieces = backend.stream(request)
-            try:
-                return await anext(pieces, None), pieces
-            except MistralNotebookError:
-                await pieces.aclose()
-                raise
+    def _limiter(self, model: str) -> Limiter:
+        """Return the limiter of the model: an embedded one has no limits but what the machine can do at once."""
+        at_once = self._backend(model).max_concurrency
+        settings = self.settings
+        return self.account.limiter(
+            model,
+            max_concurrency=min(at_once or settings.max_concurrency, settings.max_concurrency),
+            requests_per_minute=None if is_local(model) else settings.requests_per_minute,
+            tokens_per_minute=None if is_local(model) else settings.tokens_per_minute,
+        )
 
-        first, pieces = await self._retry.attempt(first_piece)
-        try:
-            if first is not None:
-                yield first
-            async for delta in pieces:
-                yield delta
-        finally:
-            await pieces.aclose()
+    def _token_counter(self, model: str) -> TokenCounter:
+        return token_counter(model, is_hosted=not is_local(model) and self._is_mistrals_own)
+
+    @property
+    def _is_mistrals_own(self) -> bool:
+        return self.settings.server_url in REGIONS.values()
 
     def _backend(self, model: str) -> Backend:
         """Return the backend that answers for the model, made at first use."""
@@ -314,52 +355,5 @@ class Session:
 def _several(texts: Sequence[str]) -> Sequence[str]:
     """Return the texts; InvalidOption for a single one, whose letters would be taken for texts."""
     if isinstance(texts, str):
-        raise InvalidOption(f"texts is the single text {_short(texts)}.", "Give a list of texts, e.g. [text].")
+        raise InvalidOption(f"texts is the single text {shortened(texts)}.", "Give a list of texts, e.g. [text].")
     return texts
-
-
-def _short(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= 80 else f"{shown[:79]}…"
-
-
-_current: Session | None = None
-_current_pid = 0
-_current_lock = threading.RLock()
-_inherited: list[Session] = []
-
-
-def current_session() -> Session:
-    """Return the session that all doors of this kernel share.
-
-    It follows the settings: after `mistral_nb.configure` (or a change of the environment) the next call gives a new one.
-    """
-    global _current, _current_pid  # noqa: PLW0603  # one session per kernel is the point
-    settings = current_settings()
-    replaced: Session | None = None
-    with _current_lock:
-        if _current is not None and _current_pid != os.getpid():
-            _inherited.append(_current)  # the parent's connections are not ours to close or to collect after a fork
-            _current = None
-        if _current is not None and _current.settings != settings:
-            replaced, _current = _current, None
-            replaced.retire()
-        if _current is None:
-            _current, _current_pid = Session(settings), os.getpid()
-            _current.last_run = replaced.last_run if replaced is not None else None
-        return _current
-
-
-def close_current_session() -> None:
-    """Close the shared session, if there is one; the next call of `current_session` opens another."""
-    global _current  # noqa: PLW0603  # see current_session
-    with _current_lock:
-        if _current is not None and _current_pid == os.getpid():
-            _current.close()
-        _current = None
-
-
-@atexit.register
-def _close_at_exit() -> None:
-    close_current_session()
-    background_loop.close()

@@ -5,25 +5,31 @@ verb); each verb gives a column with the index of the column it was given.
 """
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pandas as pd
 
+from mistral_nb.notebook.row_verbs import VerbOptions, answered, with_verb_options
+
 if TYPE_CHECKING:
-    from mistral_nb.engine.columns import ColumnRun
-    from mistral_nb.engine.rows import RowTask
+    from mistral_nb.engine.column_run import ColumnRun
 
 DEFAULT_MAX_WORDS = 25
 
 
 @pd.api.extensions.register_series_accessor("mistral")
 class SeriesVerbs:
-    """Mistral's verbs on a column of text."""
+    """Mistral's verbs on a column of text.
+
+    Every verb takes these options beside its own: `model`, `dry_run`, `budget_usd`, `details`, `errors`, `background`,
+    `rows_per_request`, `cache` and `refresh`; see `mistral_nb.notebook.row_verbs.VerbOptions`.
+    """
 
     def __init__(self, column: "pd.Series[Any]") -> None:
         self._column = column
 
-    def classify(self, labels: Iterable[str], *, model: str | None = None) -> "pd.Series[Any]":
+    @with_verb_options
+    def classify(self, labels: Iterable[str], **options: Unpack[VerbOptions]) -> Any:
         """Return the label that fits each text best.
 
         Parameters
@@ -32,6 +38,21 @@ class SeriesVerbs:
             At least two distinct labels, e.g. ``["billing", "delivery", "bug"]``.
         model
             Name, alias or short name; default: the settings' model.
+        dry_run
+            Return a `Receipt` (rows, requests, tokens, dollars, minutes) and send nothing.
+        budget_usd
+            Most that the run may cost; the rows that did not fit are missing, with `BudgetReached`.
+        details
+            Return a frame: value, error, from_cache, model, response_id, prompt_tokens, completion_tokens, cost_usd,
+            latency_seconds, finish_reason.
+        errors
+            "coerce": failed rows are missing, with one warning. "raise": `RowsFailed`, with `.result` and `.failed`.
+        background
+            Return a `BackgroundRun` at once: `.progress`, `.result()`, `.cancel()`.
+        rows_per_request
+            "auto", or how many rows share a request.
+        cache, refresh
+            ``cache=False`` neither takes kept answers nor keeps new ones; ``refresh=True`` asks again what is kept.
 
         Returns
         -------
@@ -45,6 +66,8 @@ class SeriesVerbs:
             The column holds something else than text.
         InvalidLabels
             Fewer than two labels, one given twice, or one that is blank.
+        InvalidOption, UnknownPrice
+            An option that there is not, a value it can't have, or a budget for a model without a known price.
         KeyProblem, ModelProblem, EmbeddedProblem, WrongEndpoint
             No row could be answered; what was answered before is kept and not asked again.
 
@@ -57,17 +80,18 @@ class SeriesVerbs:
         """
         from mistral_nb.tasks.classify import classify_task
 
-        return _answered(self._column, classify_task(labels), model=model)
+        return answered(self._column, classify_task(labels), **options)
 
-    def summarize(self, *, max_words: int = DEFAULT_MAX_WORDS, model: str | None = None) -> "pd.Series[Any]":
+    @with_verb_options
+    def summarize(self, *, max_words: int = DEFAULT_MAX_WORDS, **options: Unpack[VerbOptions]) -> Any:
         """Return a one-sentence summary of each text, in the text's own language.
 
         Parameters
         ----------
         max_words
             Words a summary should have at most. The model is asked to keep to it; nothing is cut afterwards.
-        model
-            Name, alias or short name; default: the settings' model.
+        model, dry_run, budget_usd, details, errors, background, rows_per_request, cache, refresh
+            As in `classify`.
 
         Returns
         -------
@@ -79,8 +103,8 @@ class SeriesVerbs:
         ------
         NotText
             The column holds something else than text.
-        InvalidOption
-            `max_words` is not a whole number from 1 up.
+        InvalidOption, UnknownPrice
+            `max_words` is not a whole number from 1 up; for the others see `classify`.
         KeyProblem, ModelProblem, EmbeddedProblem, WrongEndpoint
             No row could be answered; what was answered before is kept and not asked again.
 
@@ -93,34 +117,34 @@ class SeriesVerbs:
         """
         from mistral_nb.tasks.summarize import summarize_task
 
-        return _answered(self._column, summarize_task(max_words), model=model)
+        return answered(self._column, summarize_task(max_words), **options)
 
     @property
     def last_run(self) -> "ColumnRun | None":
-        """The last run of any verb in this session: `.column`, `.failed` (a frame) and `.result`; None before the first."""
+        """The last run of any verb in this session (None: no run yet): `.column`, `.failed`, `.details`, `.audit`, `.retry()`."""
         return _last_run()
 
 
 @pd.api.extensions.register_dataframe_accessor("mistral")
 class FrameVerbs:
-    """Mistral's verbs on a frame: each takes the name of the column to read."""
+    """Mistral's verbs on a frame: each takes the name of the column to read, and the options of the Series' verb."""
 
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
-    def classify(self, column: str, labels: Iterable[str], *, model: str | None = None) -> "pd.Series[Any]":
+    @with_verb_options
+    def classify(self, column: str, labels: Iterable[str], **options: Unpack[VerbOptions]) -> Any:
         """Return the label that fits each text of `column` best; see `Series.mistral.classify`."""
-        return self._column(column).classify(labels, model=model)
+        return self._column(column).classify(labels, **options)
 
-    def summarize(
-        self, column: str, *, max_words: int = DEFAULT_MAX_WORDS, model: str | None = None
-    ) -> "pd.Series[Any]":
+    @with_verb_options
+    def summarize(self, column: str, *, max_words: int = DEFAULT_MAX_WORDS, **options: Unpack[VerbOptions]) -> Any:
         """Return a one-sentence summary of each text of `column`; see `Series.mistral.summarize`."""
-        return self._column(column).summarize(max_words=max_words, model=model)
+        return self._column(column).summarize(max_words=max_words, **options)
 
     @property
     def last_run(self) -> "ColumnRun | None":
-        """The last run of any verb in this session: `.column`, `.failed` (a frame) and `.result`; None before the first."""
+        """The last run of any verb in this session (None: no run yet): `.column`, `.failed`, `.details`, `.audit`, `.retry()`."""
         return _last_run()
 
     def _column(self, column: str) -> SeriesVerbs:
@@ -130,20 +154,7 @@ class FrameVerbs:
 
 
 def _last_run() -> "ColumnRun | None":
-    from mistral_nb.engine.session import current_session
+    from mistral_nb.engine.current import current_session
 
-    return current_session().last_run
-
-
-def _answered(column: "pd.Series[Any]", task: "RowTask", *, model: str | None) -> "pd.Series[Any]":
-    from mistral_nb.engine.columns import column_run, texts_of
-    from mistral_nb.engine.session import current_session
-    from mistral_nb.notebook.progress import progress_line, warn_of_failures
-
-    texts = texts_of(column)
-    session = current_session()
-    with progress_line(task.verb, len(texts)) as show:
-        result = session.run(task, texts, model=model, on_progress=show)
-    run = session.last_run = column_run(column, result, dtype=task.dtype)
-    warn_of_failures(result)
-    return run.column
+    last: ColumnRun | None = current_session().last_run
+    return last

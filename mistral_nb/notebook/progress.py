@@ -1,9 +1,11 @@
 """The progress line of a run of rows, and the warning that closes one with failures.
 
-Promises: one line, right in a notebook and in a terminal; nothing for runs that end within a second.
+Promises: one line, right in a notebook and in a terminal: rows done, cached and failed, dollars, rows a second, time left; nothing
+for runs that end within a second.
 """
 
 import inspect
+import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,15 +23,30 @@ class FailedRowsWarning(UserWarning):
 
 
 @contextmanager
-def progress_line(verb: str, total: int) -> Iterator[Callable[[RowsProgress], None]]:
-    """Show rows done, kept and failed while the block runs; yields the function to call with each state."""
+def progress_line(verb: str, progress: RowsProgress) -> Iterator[Callable[[RowsProgress], None]]:
+    """Show how far a run is while the block runs; yields the function to call with each state."""
     from tqdm.auto import tqdm
 
-    with tqdm(total=total, desc=verb, unit="row", delay=_QUIET_SECONDS, mininterval=_REFRESH_SECONDS) as line:
+    # What was kept took no time: only the rows that are asked tell the speed and the time left.
+    with tqdm(
+        total=progress.total,
+        initial=progress.done,
+        desc=verb,
+        unit="row",
+        delay=_QUIET_SECONDS,
+        mininterval=_REFRESH_SECONDS,
+    ) as line:
+        next_refresh = 0.0
 
-        def show(progress: RowsProgress) -> None:
-            line.set_postfix(cached=progress.cached, failed=progress.failed, refresh=False)
-            line.update(progress.done - line.n)
+        def show(state: RowsProgress) -> None:
+            nonlocal next_refresh
+            now = time.monotonic()
+            if now < next_refresh and state.done < state.total:
+                return
+            next_refresh = now + _REFRESH_SECONDS
+            cost = "?" if state.cost_usd is None else f"${state.cost_usd:.4f}"
+            line.set_postfix_str(f"cached={state.cached}, failed={state.failed}, cost={cost}", refresh=False)
+            line.update(state.done - line.n)
 
         yield show
 
@@ -38,14 +55,20 @@ def warn_of_failures(result: RowsResult) -> None:
     """Warn once, with the count and the most frequent causes; silent when every row was answered."""
     if not result.errors:
         return
-    causes = Counter(f"{type(error).__name__}: {error.problem}" for error in result.errors.values())
-    listed = "\n".join(f"  {count} × {cause}" for cause, count in causes.most_common(3))
     warnings.warn(
-        f"{len(result.errors)} of {result.progress.total} rows failed in {result.verb} and are missing:\n{listed}\n"
-        "df.mistral.last_run.failed lists them with a remedy each; running the cell again asks only for these.",
+        f"{failures_text(result)}\n"
+        "df.mistral.last_run.failed lists them with a remedy each; df.mistral.last_run.retry() asks them again.",
         FailedRowsWarning,
         stacklevel=_readers_stacklevel(),
     )
+
+
+def failures_text(result: RowsResult) -> str:
+    """Return how many rows failed, and the most frequent causes with what to do."""
+    causes = Counter(f"{type(error).__name__}: {error.problem} {error.remedy}" for error in result.errors.values())
+    listed = "\n".join(f"  {count} × {cause}" for cause, count in causes.most_common(3))
+    progress = result.progress
+    return f"{progress.failed} of {progress.total} rows failed in {result.verb} and are missing:\n{listed}"
 
 
 def _readers_stacklevel() -> int:

@@ -3,8 +3,15 @@
 Promises: a cut, refused or empty answer is an error of its own kind, never a value.
 """
 
+import json
+import re
+from typing import Any
+
 from mistral_nb.completion import Completion
 from mistral_nb.errors import InvalidAnswer, Refused, TruncatedAnswer
+
+# Servers that don't know `json_schema` let models wrap their JSON in a code block.
+_FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")
 
 
 def answered_text(completion: Completion) -> str:
@@ -29,8 +36,23 @@ def answered_text(completion: Completion) -> str:
             f"{completion.model} did not answer (finish_reason {completion.finish_reason!r}).",
             "Change the text of this row, or leave it out.",
         )
-    # Half an emoji, which a model can write and nothing else can store.
-    text = completion.text.encode("utf-8", "replace").decode("utf-8").strip()
+    text = whole_characters(completion.text).strip()
     if not text:
         raise InvalidAnswer(f"{completion.model} gave an empty answer.", "Try another model for this row.")
     return text
+
+
+def answered_json(completion: Completion) -> Any:
+    """Return the JSON value that the answer is; errors as in `answered_text`, and InvalidAnswer for what is no JSON."""
+    text = answered_text(completion)
+    try:
+        return json.loads(_FENCE.sub("", text))
+    except (ValueError, RecursionError):
+        raise InvalidAnswer(
+            f"{completion.model} answered {text[:80]!r}, which is no JSON.", "Try another model for this row."
+        ) from None
+
+
+def whole_characters(text: str) -> str:
+    """Return the text with half an emoji, which a model can write and nothing else can store, as a question mark."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -8,21 +8,21 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from mistral_nb.completion import Completion, CompletionRequest, LabelChoice
+from mistral_nb.completion import Completion, CompletionRequest, JsonObject, LabelChoice
 from mistral_nb.errors import InvalidAnswer, InvalidLabels
-from mistral_nb.tasks.answer_text import answered_text
+from mistral_nb.tasks.answer_text import answered_json
+from mistral_nb.tasks.packing import PackedRows
 
 if TYPE_CHECKING:
     from pandas import CategoricalDtype
 
 _EXAMPLE = 'e.g. ["billing", "delivery", "bug"]'
 _JSON_OVERHEAD_TOKENS = 16
+_LONGEST_PACKED_TEXT_TOKENS = 400
 # A label is a line of the prompt.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# Servers that don't know `json_schema` let models wrap their JSON in a code block.
-_FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +45,33 @@ class Classify:
             model=model,
             messages=({"role": "system", "content": instructions}, {"role": "user", "content": text}),
             temperature=0.0,
-            # A token is at least one byte of UTF-8, so this bound never cuts a label.
-            max_tokens=_JSON_OVERHEAD_TOKENS + max(len(json.dumps(label)) for label in self.labels),
+            max_tokens=_JSON_OVERHEAD_TOKENS + self._most_label_tokens,
             response_format={"type": "json_schema", "json_schema": self._schema()},
             choice=LabelChoice(text=text, labels=self.labels),
         )
 
     def value(self, completion: Completion) -> str:
-        text = answered_text(completion)
-        try:
-            label = json.loads(_FENCE.sub("", text))["label"]
-        except (ValueError, TypeError, KeyError):
-            label = None
-        if label not in self.labels:
-            raise InvalidAnswer(
-                f"{completion.model} answered {text[:80]!r}, which is none of the labels.",
-                "Try another model for this row, or add a label that fits.",
-            )
-        return str(label)
+        answer = answered_json(completion)
+        return self._checked_label(answer.get("label") if isinstance(answer, dict) else None)
+
+    def agrees(self, value: str, other: str) -> bool:
+        return value == other
+
+    @property
+    def packing(self) -> PackedRows:
+        return PackedRows(
+            instructions=f"Classify each text. Labels: {json.dumps(self.labels, ensure_ascii=False)}.",
+            field="label",
+            field_schema=self._label_schema(),
+            read=self._checked_label,
+            answer_tokens=self._most_label_tokens,
+            longest_text_tokens=_LONGEST_PACKED_TEXT_TOKENS,
+        )
+
+    @property
+    def answer_tokens(self) -> int:
+        longest = max(len(label) for label in self.labels)
+        return _JSON_OVERHEAD_TOKENS // 2 + longest // 4
 
     @property
     def dtype(self) -> "CategoricalDtype":
@@ -70,11 +79,26 @@ class Classify:
 
         return CategoricalDtype(list(self.labels), ordered=False)
 
-    def _schema(self) -> dict[str, object]:
-        label = {"type": "string", "enum": list(self.labels)}
+    @property
+    def _most_label_tokens(self) -> int:
+        # A token is at least one byte of UTF-8, and JSON writes no character shorter than that.
+        return max(len(json.dumps(label)) for label in self.labels)
+
+    def _checked_label(self, label: Any) -> str:
+        if label not in self.labels:
+            raise InvalidAnswer(
+                f"The model answered {str(label)[:80]!r}, which is none of the labels.",
+                "Try another model for this row, or add a label that fits.",
+            )
+        return str(label)
+
+    def _label_schema(self) -> JsonObject:
+        return {"type": "string", "enum": list(self.labels)}
+
+    def _schema(self) -> JsonObject:
         schema = {
             "type": "object",
-            "properties": {"label": label},
+            "properties": {"label": self._label_schema()},
             "required": ["label"],
             "additionalProperties": False,
         }

@@ -20,7 +20,7 @@ import pandas as pd
 
 import mistral_nb
 from mistral_nb.backends.embedded.weights import LOCAL_MODELS, weights_folder
-from mistral_nb.engine.session import close_current_session
+from mistral_nb.engine.current import close_current_session
 from mistral_nb.settings import current_settings
 
 SHARED_DATA = Path(__file__).parents[3] / "shared" / "data"

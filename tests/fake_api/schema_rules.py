@@ -30,6 +30,7 @@ Schema = Mapping[str, Any]
 _ID_NAMES = ("id", "row_id", "row", "index", "key")
 _TAGGED_ROW = re.compile(r"""<(\w+)\s[^>]*?\bid=["']?([\w.-]+)["']?[^>]*>(.*?)</\1>""", re.DOTALL)
 _MARKED_ROW = re.compile(r"^\[([\w.-]+)\][ \t]+(.*?)(?=^\[[\w.-]+\][ \t]|\Z)", re.DOTALL | re.MULTILINE)
+_QUOTED_ROW = re.compile(r'^(\d+) ("(?:[^"\\]|\\.)*")$', re.MULTILINE)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _NULL_WORDS = frozenset({"null", "none", "unknown", "n/a"})
 _TRUE_WORDS = frozenset({"true", "yes", "1"})
@@ -53,9 +54,12 @@ class Row(NamedTuple):
 def rows_in(text: str) -> list[Row]:
     """Return the rows packed into a text, in order; empty for a text that is no pack.
 
-    A row is ``<row id="7">…</row>`` (any tag with an id), a JSON object with an `id` (in an array, or one per line), or
-    what follows ``[7]`` at the start of a line.
+    A row is a line with a number and a JSON string (if every line is), ``<row id="7">…</row>`` (any tag with an id), a JSON
+    object with an `id` (in an array, or one per line), or what follows ``[7]`` at the start of a line.
     """
+    quoted = _QUOTED_ROW.findall(text)
+    if quoted and len(quoted) == text.strip().count("\n") + 1:
+        return [Row(number, str(_decode(string))) for number, string in quoted]
     tagged = [Row(found[1], found[2].strip()) for found in _TAGGED_ROW.findall(text)]
     if tagged:
         return tagged

@@ -333,23 +333,23 @@ import os, signal, pandas as pd, mistral_nb
 from mistral_nb.engine import cache
 kept = 0
 put = cache.AnswerCache.put
-def put_and_interrupt(self, key, completion):
+def put_and_interrupt(self, answers):
     global kept
-    put(self, key, completion)
-    kept += 1
+    put(self, answers)
+    kept += len(answers)
     if kept == 5:
         os.kill(os.getpid(), signal.SIGINT)
 cache.AnswerCache.put = put_and_interrupt
 mistral_nb.configure(endpoint={api.url!r}, api_key={api.api_key!r})
 try:
-    pd.Series([f"bug {{n}}" for n in range(400)]).mistral.classify({LABELS!r})
+    pd.Series([f"bug {{n}}" for n in range(400)]).mistral.classify({LABELS!r}, rows_per_request=1)
 except KeyboardInterrupt:
     print("interrupted")
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     asked_before = set(text_of_users(api))
     api.reset()
-    pd.Series([f"bug {number}" for number in range(400)]).mistral.classify(LABELS)
+    pd.Series([f"bug {number}" for number in range(400)]).mistral.classify(LABELS, rows_per_request=1)
     asked_twice = asked_before & set(text_of_users(api))
 
-    assert (ended.stdout.strip(), len(asked_before) < 400, len(asked_twice) <= 16) == ("interrupted", True, True)
+    assert (ended.stdout.strip(), len(asked_before) < 400, len(asked_twice) <= 64) == ("interrupted", True, True)

@@ -39,7 +39,7 @@ def test_the_text_is_sent_as_it_is_and_alone(text: str) -> None:
 
 @pytest.mark.parametrize("answer", ['{"label": "c"}', '{"label": ["a"]}', '{"topic": "a"}', '"a"', "a", "{", "null"])
 def test_whatever_is_not_a_label_is_an_error(answer: str) -> None:
-    with pytest.raises(InvalidAnswer, match="none of the labels"):
+    with pytest.raises(InvalidAnswer):
         classify_task(["a", "b"]).value(Completion(text=answer, model="m"))
 
 

@@ -1,0 +1,29 @@
+"""What all doors and all sessions of one account share: its limits, and the questions under way.
+
+Used on the background loop only, except for reading.
+"""
+
+from mistral_nb.engine.in_flight import InFlight
+from mistral_nb.engine.limiter import Limiter
+
+
+class Account:
+    """The limiters of one key at one endpoint, one for each model and choice of limits by hand."""
+
+    def __init__(self) -> None:
+        self.in_flight = InFlight()
+        self._limiters: dict[tuple[str, int, int | None, int | None], Limiter] = {}
+
+    def limiter(
+        self, model: str, *, max_concurrency: int, requests_per_minute: int | None, tokens_per_minute: int | None
+    ) -> Limiter:
+        """Return the limiter of the model, made at first use."""
+        key = (model, max_concurrency, requests_per_minute, tokens_per_minute)
+        if key not in self._limiters:
+            self._limiters[key] = Limiter(
+                model=model,
+                max_concurrency=max_concurrency,
+                requests_per_minute=requests_per_minute,
+                tokens_per_minute=tokens_per_minute,
+            )
+        return self._limiters[key]

@@ -1,0 +1,86 @@
+"""One question of a person who waits for the answer: ahead of rows, within the same limits, tried again.
+
+Promises: a stream that was left early closes its connection; a stream is tried again only while nothing of it has been shown.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from mistral_nb.backends.backend import Backend
+from mistral_nb.completion import CompletionRequest, Delta
+from mistral_nb.engine.limiter import Limiter, Reservation
+from mistral_nb.engine.retry import RetryPolicy
+from mistral_nb.engine.tokens import estimated_tokens
+from mistral_nb.errors import MistralNotebookError
+
+T = TypeVar("T")
+
+# Of an answer without max_tokens, before there is one.
+_LIKELY_ANSWER_TOKENS = 500
+
+
+def likely_tokens(texts: Sequence[str], answer_tokens: int | None) -> int:
+    """Return about how many tokens a question and its answer take."""
+    return sum(map(estimated_tokens, texts)) + (_LIKELY_ANSWER_TOKENS if answer_tokens is None else answer_tokens)
+
+
+def texts_of(request: CompletionRequest) -> list[str]:
+    """Return the texts of the request's messages."""
+    return [str(message.get("content") or "") for message in request.messages]
+
+
+async def ask(call: Callable[[], Awaitable[T]], *, limiter: Limiter, retry: RetryPolicy, tokens: int) -> T:
+    """Return the answer that `call` gives, of about so many tokens in and out."""
+
+    async def attempt() -> T:
+        reservation = await limiter.reserve(tokens, is_urgent=True)
+        try:
+            answer = await call()
+        except MistralNotebookError as error:
+            reservation.failed(error)
+            raise
+        except BaseException:
+            reservation.release()
+            raise
+        usage = getattr(answer, "usage", None)
+        reservation.settle(
+            tokens=tokens if usage is None else usage.total_tokens, rate_limits=getattr(answer, "rate_limits", None)
+        )
+        return answer
+
+    return await retry.attempt(attempt)
+
+
+async def stream(
+    request: CompletionRequest, *, backend: Backend, limiter: Limiter, retry: RetryPolicy
+) -> AsyncGenerator[Delta]:
+    """Yield the answer piece by piece."""
+    tokens = likely_tokens(texts_of(request), request.max_tokens)
+
+    async def first_piece() -> tuple[Delta | None, AsyncGenerator[Delta], Reservation]:
+        reservation = await limiter.reserve(tokens, is_urgent=True)
+        pieces = backend.stream(request)
+        try:
+            return await anext(pieces, None), pieces, reservation
+        except MistralNotebookError as error:
+            reservation.failed(error)
+            await pieces.aclose()
+            raise
+        except BaseException:
+            reservation.release()
+            raise
+
+    last, pieces, reservation = await retry.attempt(first_piece)
+    try:
+        if last is not None:
+            yield last
+        async for last in pieces:
+            yield last
+        usage = last.usage if last is not None else None
+        reservation.settle(tokens=tokens if usage is None else usage.total_tokens, rate_limits=None)
+    except MistralNotebookError as error:
+        reservation.failed(error)
+        raise
+    finally:
+        reservation.release()  # of a stream that was left early; otherwise this does nothing
+        await pieces.aclose()

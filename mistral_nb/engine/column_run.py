@@ -1,0 +1,113 @@
+"""A verb over one pandas column: what was asked, what came, and asking the failed rows again.
+
+Promises: no display; the same object whether the run went through, was interrupted or failed.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mistral_nb.engine.cache import KeptAnswer
+from mistral_nb.engine.columns import details_frame, failures, values_column
+from mistral_nb.engine.rows import PackingAudit, RowsProgress, RowsResult
+from mistral_nb.engine.rows_run import RowsRun
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ColumnRun:
+    """The last run of a verb over a column, as ``df.mistral.last_run`` gives it.
+
+    Parameters
+    ----------
+    source
+        The column that was read.
+    run
+        The run of its distinct texts.
+    dtype
+        Of the values.
+    kept
+        Gives the kept answers of texts by their keys.
+    again
+        Runs the same verb with the same options over another column.
+    """
+
+    def __init__(
+        self,
+        source: "pd.Series[Any]",
+        run: RowsRun,
+        *,
+        dtype: Any,
+        kept: Callable[[list[bytes]], dict[bytes, KeptAnswer]],
+        again: "Callable[[pd.Series[Any]], ColumnRun]",
+    ) -> None:
+        self.source = source
+        self._run = run
+        self._dtype = dtype
+        self._kept = kept
+        self._again = again
+
+    @cached_property
+    def result(self) -> RowsResult:
+        """Counts, tokens, dollars and seconds, with the values by distinct text."""
+        return self._run.result()
+
+    @property
+    def progress(self) -> RowsProgress:
+        """Rows in all, done, cached, failed and missing, requests and dollars."""
+        return self._run.progress
+
+    @property
+    def audit(self) -> PackingAudit | None:
+        """How answers of shared requests compare with answers to rows asked alone; None when nothing was packed."""
+        return self.result.audit
+
+    @cached_property
+    def column(self) -> "pd.Series[Any]":
+        """The values: index and name of the column that was read, missing where the text was missing or the row failed."""
+        return values_column(self.source, self.result, dtype=self._dtype)
+
+    @cached_property
+    def failed(self) -> "pd.DataFrame":
+        """One line per failed row, indexed as the rows are: error (class), problem, remedy."""
+        return failures(self.source.index, self.result)
+
+    @cached_property
+    def details(self) -> "pd.DataFrame":
+        """One line per row: value, error, from_cache, model, response_id, prompt_tokens, completion_tokens, cost_usd,
+        latency_seconds, finish_reason; see ``details=True``.
+        """
+        result, keys = self.result, self._run.plan.keys
+        from_before = {
+            keys[number]: number
+            for number, value in enumerate(result.values)
+            if keys and value is not None and number not in result.paid
+        }
+        kept = {from_before[key]: answer for key, answer in self._kept(list(from_before)).items()}
+        return details_frame(self.source, result, dtype=self._dtype, kept=kept)
+
+    def retry(self) -> "pd.Series[Any]":
+        """Ask the failed rows again, and those that an interrupted run did not come to; return the whole column with their values.
+
+        ``df.mistral.last_run`` is the run over these rows afterwards.
+        """
+        result = self.result
+        numbers = result.texts.numbers
+        is_open = [number >= 0 and result.values[number] is None for number in numbers.tolist()]
+        column = self.column.copy()
+        if any(is_open):
+            column[is_open] = self._again(self.source[is_open]).column.array
+        return column
+
+    def __repr__(self) -> str:
+        result = self.result
+        parts = [
+            f"{result.verb} with {result.model}: {self.progress}",
+            f"{result.requests:,} requests in {result.seconds:.1f} s",
+        ]
+        if self.audit is not None and self.audit.rows:
+            parts.append(
+                f"of {self.audit.rows} packed rows asked again alone, {self.audit.packed_disagreements} differed"
+            )
+        return "; ".join(parts)

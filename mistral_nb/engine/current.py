@@ -1,0 +1,100 @@
+"""The session that all doors of this kernel share.
+
+Keeps to itself: when it is replaced (other settings, a fork) and closed (the end of the process).
+Promises: other settings hold from the next call on; what is known of an account's limits outlives a change of other settings.
+"""
+
+import atexit
+import os
+import threading
+
+from mistral_nb import catalogue
+from mistral_nb.engine.background_loop import background_loop
+from mistral_nb.engine.cache import CacheInfo
+from mistral_nb.engine.session import Session
+from mistral_nb.errors import InvalidOption
+from mistral_nb.settings import Settings, checked_model_name, current_settings
+
+_current: Session | None = None
+_current_pid = 0
+_current_lock = threading.RLock()
+_inherited: list[Session] = []
+
+
+def current_session() -> Session:
+    """Return the session that all doors of this kernel share.
+
+    It follows the settings: after `mistral_nb.configure` (or a change of the environment) the next call gives a new one.
+    """
+    global _current, _current_pid  # noqa: PLW0603  # one session per kernel is the point
+    settings = current_settings()
+    replaced: Session | None = None
+    with _current_lock:
+        if _current is not None and _current_pid != os.getpid():
+            _inherited.append(_current)  # the parent's connections are not ours to close or to collect after a fork
+            _current = None
+        if _current is not None and _current.settings != settings:
+            replaced, _current = _current, None
+            replaced.retire()
+        if _current is None:
+            account = replaced.account if replaced is not None and _same_account(replaced.settings, settings) else None
+            _current, _current_pid = Session(settings, account=account), os.getpid()
+            _current.last_run = replaced.last_run if replaced is not None else None
+        return _current
+
+
+def _same_account(one: Settings, other: Settings) -> bool:
+    return (one.server_url, one.api_key, one.home) == (other.server_url, other.api_key, other.home)
+
+
+def cache_info() -> CacheInfo:
+    """Return how many answers are kept, in how large a file, from when to when.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> mistral_nb.cache_info().answers >= 0
+    True
+    """
+    return current_session().cache.info()
+
+
+def clear_cache(*, older_than_days: float | None = None, verb: str | None = None, model: str | None = None) -> int:
+    """Delete kept answers and return how many; what is asked again is paid for again.
+
+    Parameters
+    ----------
+    older_than_days, verb, model
+        Only answers that meet all that is given, e.g. ``verb="classify"``, ``model="mistral-small-latest"``; with none of them,
+        every answer.
+
+    Raises
+    ------
+    InvalidOption
+        `older_than_days` is no number from 0 up.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> mistral_nb.clear_cache(older_than_days=365)
+    0
+    """
+    if older_than_days is not None and not (isinstance(older_than_days, int | float) and older_than_days >= 0):
+        raise InvalidOption(f"older_than_days is {older_than_days!r}.", "Give days, e.g. older_than_days=30.")
+    name = None if model is None else catalogue.full_name(checked_model_name(model))
+    return current_session().cache.clear(older_than_days=older_than_days, verb=verb, model=name)
+
+
+def close_current_session() -> None:
+    """Close the shared session, if there is one; the next call of `current_session` opens another."""
+    global _current  # noqa: PLW0603  # see current_session
+    with _current_lock:
+        if _current is not None and _current_pid == os.getpid():
+            _current.close()
+        _current = None
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    close_current_session()
+    background_loop.close()

@@ -1,0 +1,76 @@
+"""What a plan would send, counted request by request.
+
+Promises: the requests that are counted are the ones that a run would make, its audit included; nothing is sent.
+"""
+
+from collections.abc import Callable
+from decimal import Decimal
+
+from mistral_nb import catalogue
+from mistral_nb.completion import TokenUsage
+from mistral_nb.engine.audit import TIMES_ALONE
+from mistral_nb.engine.limiter import Limiter
+from mistral_nb.engine.plan import RowsPlan
+from mistral_nb.engine.receipt import Receipt
+from mistral_nb.engine.tokens import TokenCounter
+
+Price = Callable[[TokenUsage], Decimal | None]
+
+
+def receipt_for(
+    plan: RowsPlan,
+    *,
+    rows_per_request: int,
+    counter: TokenCounter,
+    limiter: Limiter,
+    price: Price,
+    batch_price: Price,
+) -> Receipt:
+    """Return the receipt of a plan.
+
+    Parameters
+    ----------
+    rows_per_request
+        Most rows in one request.
+    counter, limiter
+        Of the model that would be asked.
+    price, batch_price
+        What tokens cost sent now, and in a batch job; None where unknown.
+    """
+    alone, packs = plan.packs(plan.unanswered, rows_per_request=rows_per_request)
+    groups = [[number] for number in alone] + packs
+    groups += [[number] for number in plan.audited(packs) for _ in range(TIMES_ALONE)]
+    expected, most = [0, 0], [0, 0]
+    for group in groups:
+        request = plan.request(group)
+        expected[0] += counter.prompt_tokens(request)
+        expected[1] += plan.task.answer_tokens * len(group)
+        most[0] += counter.most_prompt_tokens(request)
+        most[1] += request.max_tokens or 0
+    expected_usage, most_usage = (
+        TokenUsage(prompt_tokens=read, completion_tokens=written) for read, written in (expected, most)
+    )
+    known = catalogue.load_catalogue()
+    return Receipt(
+        verb=plan.task.verb,
+        model=plan.model,
+        rows=plan.progress.total,
+        missing=plan.progress.missing,
+        unique=len(plan.texts.texts),
+        cached=len(plan.texts.texts) - len(plan.unanswered),
+        requests=len(groups),
+        rows_per_request=max(map(len, groups), default=1),
+        prompt_tokens=expected[0],
+        completion_tokens_expected=expected[1],
+        completion_tokens_most=most[1],
+        are_tokens_exact=counter.is_exact,
+        cost_usd_expected=price(expected_usage),
+        cost_usd_most=price(most_usage),
+        batch_cost_usd_expected=batch_price(expected_usage),
+        batch_cost_usd_most=batch_price(most_usage),
+        seconds=limiter.seconds_for(requests=len(groups), tokens=expected_usage.total_tokens),
+        requests_per_minute=limiter.requests_per_minute,
+        tokens_per_minute=limiter.tokens_per_minute,
+        price_checked=known.checked,
+        price_source=known.source,
+    )

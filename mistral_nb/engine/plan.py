@@ -1,0 +1,173 @@
+"""What a run would have to ask, found out before anything is sent.
+
+Keeps to itself: how many rows go into one request, and which of them are audited.
+Promises: nothing is sent here; the work is done in the caller's thread, so that Ctrl-C ends it.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mistral_nb.completion import CompletionRequest
+from mistral_nb.engine.audit import rows_to_audit
+from mistral_nb.engine.cache import AnswerCache, answer_keys
+from mistral_nb.engine.rows import DistinctTexts, RowsProgress, RowTask, RunOptions
+from mistral_nb.engine.tokens import estimated_tokens
+
+# Fewer rows than this save too little to give up being answered alone; more are no cheaper, and answered worse.
+FEWEST_PACKED_ROWS = 20
+MOST_PACKED_ROWS = 40
+MOST_PACK_PROMPT_TOKENS = 6000
+MOST_PACK_ANSWER_TOKENS = 4000
+
+
+@dataclass(slots=True)
+class RowsPlan:
+    """One column's questions, and which of them are answered already.
+
+    Attributes
+    ----------
+    keys
+        Of each distinct text; empty when the cache is not used.
+    values
+        Of each distinct text; `UNANSWERED` where it must be asked.
+    rows_of
+        How many rows have each distinct text.
+    unanswered
+        Numbers of the distinct texts that must be asked.
+    """
+
+    task: RowTask
+    model: str
+    options: RunOptions
+    texts: DistinctTexts
+    keys: list[bytes]
+    values: list[Any]
+    rows_of: list[int]
+    unanswered: list[int]
+    progress: RowsProgress
+
+    def packs_up_to(self, *, requests_at_once: int | None, backend_packs: bool) -> int:
+        """Return how many rows go into one request.
+
+        Parameters
+        ----------
+        requests_at_once
+            How many requests can be under way together; None when that is not known yet.
+        backend_packs
+            Whether this backend gains from packing.
+        """
+        if self.task.packing is None:
+            return 1
+        if self.options.rows_per_request is not None:
+            return self.options.rows_per_request
+        count = len(self.unanswered)
+        if not backend_packs or requests_at_once is None or count <= requests_at_once:
+            return 1
+        return min(MOST_PACKED_ROWS, max(FEWEST_PACKED_ROWS, -(-count // requests_at_once)))
+
+    def pack_is_full(self, numbers: Sequence[int], text_tokens: Sequence[int], *, rows_per_request: int) -> bool:
+        """Whether no further row goes into a pack of these."""
+        packing = self.task.packing
+        assert packing is not None
+        return (
+            len(numbers) >= rows_per_request
+            or sum(text_tokens) >= MOST_PACK_PROMPT_TOKENS
+            or (len(numbers) + 1) * packing.answer_tokens > MOST_PACK_ANSWER_TOKENS
+        )
+
+    def goes_alone(self, text_tokens: int) -> bool:
+        """Whether a text is too long to share a request."""
+        packing = self.task.packing
+        return packing is None or text_tokens > packing.longest_text_tokens
+
+    def request(self, numbers: Sequence[int]) -> CompletionRequest:
+        """Return the request that asks for these texts."""
+        texts = [self.texts.texts[number] for number in numbers]
+        if len(texts) == 1:
+            return self.task.request(texts[0], model=self.model)
+        assert self.task.packing is not None
+        return self.task.packing.request(texts, model=self.model)
+
+    def packs(self, numbers: Sequence[int], *, rows_per_request: int) -> tuple[list[int], list[list[int]]]:
+        """Return the numbers that are asked alone, and the others as the packs they make."""
+        if rows_per_request == 1:
+            return list(numbers), []
+        alone: list[int] = []
+        packs: list[list[int]] = [[]]
+        tokens: list[int] = []
+        for number in numbers:
+            text_tokens = estimated_tokens(self.texts.texts[number])
+            if self.goes_alone(text_tokens):
+                alone.append(number)
+                continue
+            packs[-1].append(number)
+            tokens.append(text_tokens)
+            if self.pack_is_full(packs[-1], tokens, rows_per_request=rows_per_request):
+                packs.append([])
+                tokens = []
+        return alone, [pack for pack in packs if pack]
+
+    def audited(self, packs: Sequence[Sequence[int]]) -> list[int]:
+        """Return the numbers in these packs that are asked again alone."""
+        return rows_to_audit([number for pack in packs if len(pack) > 1 for number in pack], self._text_hash)
+
+    def _text_hash(self, number: int) -> bytes:
+        if self.keys:
+            return self.keys[number]
+        return hashlib.sha256(self.texts.texts[number].encode("utf-8", "surrogatepass")).digest()
+
+
+class _Unanswered:
+    """The value of a text without an answer; None is a value."""
+
+    def __repr__(self) -> str:
+        return "UNANSWERED"
+
+
+UNANSWERED = _Unanswered()
+
+
+def plan_rows(
+    task: RowTask,
+    texts: DistinctTexts,
+    *,
+    model: str,
+    options: RunOptions,
+    cache: AnswerCache,
+    endpoint: str,
+    answering_model: str,
+) -> RowsPlan:
+    """Return the plan of one column: what is kept is looked up, what is not is listed."""
+    import numpy as np
+
+    count = len(texts.texts)
+    has_text = texts.numbers >= 0
+    rows_of = np.bincount(texts.numbers[has_text], minlength=count).tolist()
+    values: list[Any] = [UNANSWERED] * count
+    keys: list[bytes] = []
+    if options.uses_cache and count:
+        key_of = answer_keys(
+            lambda text: task.request(text, model=model),
+            endpoint=endpoint,
+            answering_model=answering_model,
+            prompt_version=f"{task.verb}/{task.version}",
+        )
+        keys = [key_of(text) for text in texts.texts]
+        if not options.refreshes:
+            kept = cache.values(keys, rows_per_request=options.rows_per_request)
+            values = [kept.get(key, UNANSWERED) for key in keys]
+    missing = len(texts.numbers) - int(has_text.sum())
+    cached = sum(rows for rows, value in zip(rows_of, values, strict=True) if value is not UNANSWERED)
+    return RowsPlan(
+        task=task,
+        model=model,
+        options=options,
+        texts=texts,
+        keys=keys,
+        values=values,
+        rows_of=rows_of,
+        unanswered=[number for number, value in enumerate(values) if value is UNANSWERED],
+        progress=RowsProgress(total=len(texts.numbers), done=missing + cached, cached=cached, missing=missing),
+    )

@@ -1,0 +1,394 @@
+"""A plan's unanswered questions, sent: paced, retried, kept, within the budget.
+
+Keeps to itself: who waits for whom. One coroutine decides what goes out next; each request is a task that reports back to it.
+Promises: an answer is on disk before its rows count as done; a row that fails loses only itself; an error that no other row could
+escape (key, model, plan, engine, an outage) stops the run after what is under way has come back; a cancelled run leaves no request
+behind.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from mistral_nb.backends.backend import Backend
+from mistral_nb.completion import Completion, CompletionRequest, TokenUsage
+from mistral_nb.engine.audit import Audit
+from mistral_nb.engine.budget import Budget
+from mistral_nb.engine.cache import AnswerCache, KeptAnswer
+from mistral_nb.engine.in_flight import InFlight
+from mistral_nb.engine.limiter import Limiter, Reservation
+from mistral_nb.engine.plan import UNANSWERED, RowsPlan
+from mistral_nb.engine.retry import RetryPolicy
+from mistral_nb.engine.rows import PaidRow, RowsProgress
+from mistral_nb.engine.shared_questions import SharedQuestions
+from mistral_nb.engine.tokens import TokenCounter, estimated_tokens
+from mistral_nb.engine.units import Unit, UnitQueue
+from mistral_nb.errors import AnswerProblem, ConnectionLost, MistralNotebookError, RequestTimedOut
+
+# Each was tried again and again before it was given up: the rest of a long column would take hours to fail the same way.
+REQUESTS_THAT_MAKE_AN_OUTAGE = 32
+
+Price = Callable[[TokenUsage], Decimal | None]
+
+
+class Sender:
+    """The sending of one plan; made for one use on the background loop. `counter` is needed where there is a budget.
+
+    After `run`, or whenever it is interrupted: `plan.values`, `errors`, `paid`, `progress`, `requests`, `usage` and `audit` say
+    how far it came.
+    """
+
+    def __init__(
+        self,
+        plan: RowsPlan,
+        *,
+        backend: Backend,
+        limiter: Limiter,
+        cache: AnswerCache,
+        in_flight: InFlight,
+        retry: RetryPolicy,
+        price: Price,
+        counter: TokenCounter | None,
+        on_progress: Callable[[RowsProgress], None],
+    ) -> None:
+        self.errors: dict[int, MistralNotebookError] = {}
+        self.paid: dict[int, PaidRow] = {}
+        self.requests = 0
+        self.usage = TokenUsage()
+        self.progress = plan.progress
+        self._plan = plan
+        self._backend = backend
+        self._limiter = limiter
+        self._cache = cache
+        self._retry = retry
+        self._price = price
+        self._counter = counter
+        self._on_progress = on_progress
+        self._budget = Budget(plan.options.budget_usd)
+        self._shared = SharedQuestions(
+            plan,
+            cache=cache,
+            in_flight=in_flight,
+            on_answer=self._take_from_elsewhere,
+            on_abandoned=self._take_over,
+        )
+        self._queue = UnitQueue(
+            plan, limiter=limiter, packs_rows=backend.packs_rows, is_open=self._is_open, mine=self._shared.mine
+        )
+        self._sending: set[asyncio.Task[None]] = set()
+        self._delayed: dict[Unit, asyncio.TimerHandle] = {}
+        self._answered_alone: set[int] = set()
+        self._failures_in_a_row = 0
+        self._news = asyncio.Event()
+        self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stopped_by: BaseException | None = None
+        request = plan.task.request("", model=plan.model)
+        self._frame_tokens = sum(estimated_tokens(str(message["content"])) for message in request.messages)
+
+    @property
+    def audit(self) -> Audit | None:
+        return self._queue.audit
+
+    async def run(self) -> None:
+        """Ask until nothing is left to ask.
+
+        Raises
+        ------
+        MistralNotebookError
+            What no row could escape; raised when the requests under way have come back.
+        """
+        try:
+            while self._stopped_by is None:
+                unit = self._queue.next()
+                if unit is not None:
+                    await self._dispatch(unit)
+                elif self._sending or self._delayed or self._shared.waiting:
+                    await self._something_new()
+                else:
+                    return
+            while self._sending:  # what is under way may have been paid for
+                await self._something_new()
+            raise self._stopped_by
+        finally:
+            await self._leave_nothing_behind()
+
+    # Sending.
+
+    async def _dispatch(self, unit: Unit) -> None:
+        """Hold the money, wait for leave to send, and send."""
+        request = self._plan.request(unit.numbers)
+        held_usd = self._most_usd(request)
+        while not self._budget.hold(held_usd):
+            if not self._sending:
+                self._does_not_fit(unit, held_usd)
+                return
+            await self._something_new()  # an answer costs less than what is held for it
+        reservation = await self._reserved(unit)
+        if reservation is None:
+            self._budget.settle(held_usd, Decimal(0))
+            return
+        sending = asyncio.create_task(self._send(unit, request, reservation, held_usd))
+        self._sending.add(sending)
+        sending.add_done_callback(partial(self._sent, reservation))
+
+    async def _reserved(self, unit: Unit) -> Reservation | None:
+        """Return leave to send; None when the run is stopped before it comes."""
+        texts = self._plan.texts.texts
+        tokens = sum(estimated_tokens(texts[number]) for number in unit.numbers)
+        tokens += self._frame_tokens + self._plan.task.answer_tokens * len(unit.numbers)
+        try:
+            return self._limiter.try_reserve(tokens) or await self._unless_stopped(self._limiter.reserve(tokens))
+        except MistralNotebookError as error:
+            self._stop(error)
+            return None
+
+    async def _send(self, unit: Unit, request: CompletionRequest, reservation: Reservation, held_usd: Decimal) -> None:
+        unit.first_sent = unit.first_sent or time.monotonic()
+        try:
+            completion = await self._backend.complete_row(request)
+        except MistralNotebookError as error:
+            reservation.failed(error)
+            # An answer that was lost on its way, or can't be read, may have been billed: what was held for it stays held.
+            if not isinstance(error, ConnectionLost | RequestTimedOut | AnswerProblem):
+                self._budget.settle(held_usd, Decimal(0))
+            self._failed(unit, error)
+            return
+        usage = completion.usage
+        reservation.settle(tokens=usage.total_tokens, rate_limits=completion.rate_limits)
+        cost_usd = self._price(usage)
+        self._budget.settle(held_usd, cost_usd or Decimal(0))
+        self._failures_in_a_row = 0
+        self.requests += 1
+        self.usage += usage
+        self.progress.requests = self.requests
+        if self.progress.cost_usd is not None:
+            self.progress.cost_usd = None if cost_usd is None else self.progress.cost_usd + cost_usd
+        self._answered(unit, completion, cost_usd)
+
+    def _sent(self, reservation: Reservation, sending: "asyncio.Task[None]") -> None:
+        reservation.release()  # of one that was cancelled, also before its first step; otherwise this does nothing
+        self._sending.discard(sending)
+        if not sending.cancelled() and (error := sending.exception()) is not None:
+            self._stop(error)
+        self._news.set()
+
+    # What came back.
+
+    def _answered(self, unit: Unit, completion: Completion, cost_usd: Decimal | None) -> None:
+        """Read the answer, keep what can be read, and give it to the rows."""
+        try:
+            values = self._values(unit, completion)
+        except MistralNotebookError as error:
+            self._pay(unit, {}, completion.usage, cost_usd)
+            self._failed(unit, error)
+            return
+        answers = {
+            number: self._kept(value, completion, place=place, count=len(values))
+            for place, (number, value) in enumerate(zip(unit.numbers, values, strict=True))
+            if not isinstance(value, MistralNotebookError)
+        }
+        self._queue.note_for_audit(unit, {number: answer.value for number, answer in answers.items()})
+        accepted = {
+            number: answer
+            for number, answer in answers.items()
+            if self._is_the_rows(number, asked_alone=len(values) == 1)
+        }
+        if accepted and self._plan.options.uses_cache:
+            self._cache.put({self._plan.keys[number]: answer for number, answer in accepted.items()})
+        self._pay(unit, accepted, completion.usage, cost_usd)
+        for number, answer in accepted.items():
+            self._settle(number, answer.value)
+            self._shared.tell(number, answer)
+        for number in unit.numbers:
+            if number not in answers and self._is_open(number):
+                self._queue.ask_alone(number)
+
+    def _values(self, unit: Unit, completion: Completion) -> list[Any]:
+        task = self._plan.task
+        if len(unit.numbers) == 1:
+            return [task.value(completion)]
+        assert task.packing is not None
+        return task.packing.values(completion, count=len(unit.numbers))
+
+    def _kept(self, value: Any, completion: Completion, *, place: int, count: int) -> KeptAnswer:
+        return KeptAnswer(
+            value=value,
+            verb=self._plan.task.verb,
+            model=completion.model,
+            response_id=completion.response_id,
+            finish_reason=completion.finish_reason,
+            prompt_tokens=_share(completion.usage.prompt_tokens, place, count),
+            completion_tokens=_share(completion.usage.completion_tokens, place, count),
+            latency_seconds=completion.latency_seconds,
+            rows_per_request=count,
+        )
+
+    def _is_the_rows(self, number: int, *, asked_alone: bool) -> bool:
+        """Whether an answer is the row's: the first one, but one that was asked alone goes before one that shared its request."""
+        if asked_alone and number not in self._answered_alone:
+            self._answered_alone.add(number)
+            return True
+        return not asked_alone and self._is_open(number)
+
+    def _failed(self, unit: Unit, error: MistralNotebookError) -> None:
+        """Stop, try again, split, or give the row its error: whichever the error asks for."""
+        unit.failed_attempts += 1
+        if error.stops_run:
+            self._stop(error)
+        elif self._is_worth_another_try(unit, error):
+            wait_seconds = self._retry.wait_seconds(unit.failed_attempts, error)
+            self._delayed[unit] = asyncio.get_running_loop().call_later(wait_seconds, self._again, unit)
+        elif error.is_worth_retrying and self._is_outage():
+            self._stop(error)
+        elif unit.is_audit:
+            self._queue.give_up_audit(unit)
+        elif len(unit.numbers) > 1:
+            self._queue.ask_in_halves(unit)
+        else:
+            self._give_up(unit.numbers[0], error)
+        self._news.set()
+
+    def _is_worth_another_try(self, unit: Unit, error: MistralNotebookError) -> bool:
+        if unit.failed_attempts >= self._retry.attempts(error):
+            return False
+        assert unit.first_sent is not None
+        return time.monotonic() - unit.first_sent < self._retry.max_seconds
+
+    def _is_outage(self) -> bool:
+        """Count a request that was given up; whether so many in a row were that the others would be too."""
+        self._failures_in_a_row += 1
+        return self._failures_in_a_row >= REQUESTS_THAT_MAKE_AN_OUTAGE
+
+    def _again(self, unit: Unit) -> None:
+        del self._delayed[unit]
+        self._queue.ask_again(unit)
+        self._news.set()
+
+    def _take_from_elsewhere(self, number: int, value: Any) -> None:
+        if self._is_open(number):
+            self.progress.cached += self._plan.rows_of[number]
+        self._settle(number, value)
+        self._news.set()
+
+    def _take_over(self, number: int) -> None:
+        self._queue.add(number)
+        self._news.set()
+
+    def _settle(self, number: int, value: Any) -> None:
+        """Give the value to every row that waits for it."""
+        rows = self._plan.rows_of[number]
+        if self._is_open(number):
+            self.progress.done += rows
+        elif self.errors.pop(number, None) is not None:  # given up, and then answered by a request that audits
+            self.progress.failed -= rows
+        self._plan.values[number] = value
+        self._on_progress(self.progress)
+
+    def _give_up(self, number: int, error: MistralNotebookError) -> None:
+        rows = self._plan.rows_of[number]
+        self.errors[number] = error
+        self.progress.failed += rows
+        self.progress.done += rows
+        self._shared.tell(number, None)
+        self._on_progress(self.progress)
+
+    def _is_open(self, number: int) -> bool:
+        return self._plan.values[number] is UNANSWERED and number not in self.errors
+
+    # Money.
+
+    def _most_usd(self, request: CompletionRequest) -> Decimal:
+        """Return the most that a request can cost; 0 where nothing is held, because there is no limit."""
+        if self._counter is None:
+            return Decimal(0)
+        assert request.max_tokens is not None, "a task bounds its answers"
+        prompt_tokens = self._counter.most_prompt_tokens(request)
+        cost_usd = self._price(TokenUsage(prompt_tokens=prompt_tokens, completion_tokens=request.max_tokens))
+        assert cost_usd is not None, "a budget is refused where the price is unknown"
+        return cost_usd
+
+    def _does_not_fit(self, unit: Unit, most_usd: Decimal) -> None:
+        """Try with less where less can be asked; otherwise the budget is reached for all that is not asked yet."""
+        if unit.is_audit:
+            self._queue.give_up_audit(unit)
+        elif len(unit.numbers) > 1:
+            self._queue.ask_in_halves(unit)
+        else:
+            error = self._budget.reached(most_usd)
+            for delayed, timer in self._delayed.items():
+                timer.cancel()
+                self._queue.ask_again(delayed)
+            self._delayed.clear()
+            for number in [*unit.numbers, *self._queue.drain()]:
+                if self._is_open(number):
+                    self._give_up(number, error)
+
+    def _pay(self, unit: Unit, accepted: dict[int, KeptAnswer], usage: TokenUsage, cost_usd: Decimal | None) -> None:
+        """Divide what a request used among its rows."""
+        count = len(unit.numbers)
+        for place, number in enumerate(unit.numbers):
+            before = self.paid.get(number, _NOTHING_PAID)
+            self.paid[number] = PaidRow(
+                answer=accepted.get(number, before.answer),
+                prompt_tokens=before.prompt_tokens + _share(usage.prompt_tokens, place, count),
+                completion_tokens=before.completion_tokens + _share(usage.completion_tokens, place, count),
+                cost_usd=None if cost_usd is None or before.cost_usd is None else before.cost_usd + cost_usd / count,
+            )
+
+    # The end.
+
+    def _stop(self, error: BaseException) -> None:
+        """Send nothing more, because of this error."""
+        if self._stopped_by is None:
+            self._stopped_by = error
+            self._stopped.set_result(None)
+        self._news.set()
+
+    async def _something_new(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    async def _unless_stopped(self, reservation: Awaitable[Reservation]) -> Reservation | None:
+        """Return the reservation when it comes; None when the run is stopped before."""
+        waiting: asyncio.Future[Any] = asyncio.ensure_future(reservation)
+        stopped: asyncio.Future[Any] = self._stopped
+        try:
+            await asyncio.wait({waiting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not stopped.done():
+                granted: Reservation = await waiting
+                return granted
+        except asyncio.CancelledError:
+            waiting.cancel()
+            waiting.add_done_callback(_release)  # it may have come at the same moment
+            raise
+        waiting.cancel()
+        too_late = (await asyncio.gather(waiting, return_exceptions=True))[0]
+        if isinstance(too_late, Reservation):
+            too_late.release()
+        return None
+
+    async def _leave_nothing_behind(self) -> None:
+        for timer in self._delayed.values():
+            timer.cancel()
+        for sending in self._sending:
+            sending.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        self._shared.abandon_all()
+        self._on_progress(self.progress)
+
+
+def _release(reserving: "asyncio.Future[Reservation]") -> None:
+    """Give back leave to send that nobody takes any more."""
+    if not reserving.cancelled() and reserving.exception() is None:
+        reserving.result().release()
+
+
+_NOTHING_PAID = PaidRow(answer=None, prompt_tokens=0, completion_tokens=0, cost_usd=Decimal(0))
+
+
+def _share(total: int, place: int, count: int) -> int:
+    """Return one row's part of tokens that `count` rows used together; the parts add up to the total."""
+    return total // count + (place < total % count)

@@ -1,0 +1,191 @@
+"""What every verb on a column does alike: check its options, run, show progress, warn, return.
+
+Keeps to itself: the options that all verbs share, and their checks.
+Promises: one path for the foreground, the background and the receipt.
+"""
+
+import inspect
+import operator
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict, Unpack
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mistral_nb.engine.column_run import ColumnRun
+    from mistral_nb.engine.rows import RowTask, RunOptions
+    from mistral_nb.engine.rows_run import RowsRun
+    from mistral_nb.engine.session import Session
+
+P = ParamSpec("P")
+
+
+class VerbOptions(TypedDict, total=False):
+    """The options of every verb.
+
+    Attributes
+    ----------
+    model
+        Name, alias or short name; default: the settings' model.
+    dry_run
+        Return a `Receipt` (rows, requests, tokens, dollars, minutes) and send nothing.
+    budget_usd
+        Most that the run may cost. When the next request might cost more than is left, what is done is returned and the rest is
+        missing with `BudgetReached`.
+    details
+        Return a frame: value, error, from_cache, model, response_id, prompt_tokens, completion_tokens, cost_usd, latency_seconds,
+        finish_reason.
+    errors
+        "coerce": failed rows are missing, with one warning. "raise": `RowsFailed`, with `.result` and `.failed`, when all is done.
+    background
+        Return a `BackgroundRun` at once: `.progress`, `.result()`, `.cancel()`.
+    rows_per_request
+        "auto", or how many rows share a request.
+    cache
+        False neither takes kept answers nor keeps new ones.
+    refresh
+        Ask again also what is kept; the new answer takes its place.
+    """
+
+    model: str | None
+    dry_run: bool
+    budget_usd: float | None
+    details: bool
+    errors: Literal["coerce", "raise"]
+    background: bool
+    rows_per_request: int | Literal["auto"]
+    cache: bool
+    refresh: bool
+
+
+_DEFAULTS: VerbOptions = {
+    "model": None,
+    "dry_run": False,
+    "budget_usd": None,
+    "details": False,
+    "errors": "coerce",
+    "background": False,
+    "rows_per_request": "auto",
+    "cache": True,
+    "refresh": False,
+}
+
+
+def with_verb_options(verb: Callable[P, Any]) -> Callable[P, Any]:
+    """Show the options of every verb in this one's signature, which ``?`` and tab completion read."""
+
+    @wraps(verb)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
+        return verb(*args, **kwargs)
+
+    signature = inspect.signature(verb)
+    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+        for (name, default), hint in zip(_DEFAULTS.items(), VerbOptions.__annotations__.values(), strict=True)
+    ]
+    wrapper.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
+    return wrapper
+
+
+def answered(column: "pd.Series[Any]", task: "RowTask", **options: Unpack[VerbOptions]) -> Any:
+    """Return what the verb gives for the column: a column, a frame of details, a receipt or a run in the background."""
+    from mistral_nb.engine.columns import distinct_texts
+    from mistral_nb.engine.current import current_session
+    from mistral_nb.engine.rows_run import BackgroundRun
+    from mistral_nb.notebook.progress import progress_line
+
+    chosen = _checked(options)
+    session = current_session()
+    plan = session.plan(task, distinct_texts(column), model=chosen["model"], options=_run_options(chosen))
+    if chosen["dry_run"]:
+        return session.receipt(plan)
+    run = session.run(plan)
+    column_run = _column_run(column, run, task, session, chosen)
+
+    def remember() -> None:
+        session.last_run = column_run
+
+    if chosen["background"]:
+        return BackgroundRun(run, ended=remember, finish=lambda: _finished(column_run, chosen))
+    try:
+        with progress_line(task.verb, run.progress) as show:
+            run.execute(show)
+    finally:
+        remember()
+    return _finished(column_run, chosen)
+
+
+def _column_run(
+    column: "pd.Series[Any]", run: "RowsRun", task: "RowTask", session: "Session", chosen: VerbOptions
+) -> "ColumnRun":
+    from mistral_nb.engine.column_run import ColumnRun
+    from mistral_nb.engine.current import current_session
+
+    def again(rows: "pd.Series[Any]") -> ColumnRun:
+        plain: VerbOptions = {**chosen, "details": False, "background": False, "errors": "coerce"}
+        answered(rows, task, **plain)
+        last = current_session().last_run
+        assert last is not None, "a run that did not raise is the last one"
+        return last
+
+    return ColumnRun(column, run, dtype=task.dtype, kept=session.cache.answers, again=again)
+
+
+def _finished(column_run: "ColumnRun", chosen: VerbOptions) -> Any:
+    """Return what the run gave, with one warning or one exception for what failed."""
+    from mistral_nb.engine.current import current_session
+    from mistral_nb.errors import RowsFailed
+    from mistral_nb.notebook.progress import failures_text, warn_of_failures
+
+    current_session().last_run = column_run  # of a run in the background, whose result is looked at now
+    given = column_run.details if chosen["details"] else column_run.column
+    if column_run.result.errors and chosen["errors"] == "raise":
+        raise RowsFailed(
+            failures_text(column_run.result),
+            "The error's .result holds what was answered, .failed the failed rows; df.mistral.last_run.retry() asks these again.",
+            result=given,
+            failed=column_run.failed,
+        )
+    warn_of_failures(column_run.result)
+    return given
+
+
+def _run_options(chosen: VerbOptions) -> "RunOptions":
+    from mistral_nb.engine.budget import checked_budget
+    from mistral_nb.engine.rows import RunOptions
+
+    rows_per_request = chosen["rows_per_request"]
+    return RunOptions(
+        rows_per_request=None if rows_per_request == "auto" else operator.index(rows_per_request),
+        uses_cache=chosen["cache"],
+        refreshes=chosen["refresh"],
+        budget_usd=checked_budget(chosen["budget_usd"]),
+    )
+
+
+def _checked(options: VerbOptions) -> VerbOptions:
+    """Return all options; InvalidOption for one that there is not, or that has a value it can't have."""
+    import difflib
+
+    from mistral_nb.errors import InvalidOption
+
+    for name in options.keys() - _DEFAULTS.keys():
+        near = difflib.get_close_matches(name, _DEFAULTS, n=1)
+        hint = f"Did you mean {near[0]}=? " if near else ""
+        raise InvalidOption(f"There is no option {name}=.", f"{hint}There are: {', '.join(_DEFAULTS)}.")
+    chosen: VerbOptions = {**_DEFAULTS, **options}
+    for name in ("dry_run", "details", "background", "cache", "refresh"):
+        if not isinstance(chosen[name], bool):  # type: ignore[literal-required]
+            raise InvalidOption(f"{name} is {chosen[name]!r}.", f"Give {name}=True or {name}=False.")  # type: ignore[literal-required]
+    if chosen["errors"] not in ("coerce", "raise"):
+        raise InvalidOption(f"errors is {chosen['errors']!r}.", 'Give errors="coerce" or errors="raise".')
+    rows = chosen["rows_per_request"]
+    if rows != "auto" and (isinstance(rows, bool) or not hasattr(rows, "__index__") or rows < 1):
+        raise InvalidOption(f"rows_per_request is {rows!r}.", 'Give "auto" or a whole number from 1 up.')
+    if chosen["refresh"] and not chosen["cache"]:
+        raise InvalidOption(
+            "refresh=True replaces what the cache keeps, and cache=False keeps nothing.", "Leave one out."
+        )
+    return chosen

@@ -1,0 +1,47 @@
+"""Servers as the row engine meets them: one with prices, one with few requests a minute, one that can be held back."""
+
+from collections.abc import Iterator
+
+import pytest
+
+import mistral_nb
+from mistral_nb import settings
+from mistral_nb.engine import audit, tokens
+from mistral_nb.engine import session as session_module
+from tests.engine.row_runs import Gate
+from tests.fake_api import FakeApi
+
+
+@pytest.fixture
+def priced(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    """Serve the fake in the place of Mistral's own address, so that prices are known.
+
+    The fake counts a token for every 4 characters, as no real tokenizer does: its prompts are bounded by their bytes, as where the
+    tokenizer is not installed.
+    """
+    monkeypatch.setitem(settings.REGIONS, "global", api.url)
+    counter = tokens._counter(is_tekken=False, has_settings=False)
+    monkeypatch.setattr(session_module, "token_counter", lambda model, *, is_hosted: counter)
+    mistral_nb.configure(endpoint="")
+    return api
+
+
+@pytest.fixture
+def few_at_once(api: FakeApi) -> FakeApi:
+    """Let 5 requests go at once, and say so beforehand: more rows than that share requests."""
+    mistral_nb.configure(requests_per_minute=60)
+    return api
+
+
+@pytest.fixture
+def no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask no packed row again alone."""
+    monkeypatch.setattr(audit, "SHARE", 0)
+    monkeypatch.setattr(audit, "FEWEST_ROWS", 0)
+
+
+@pytest.fixture
+def gate(api: FakeApi) -> Iterator[Gate]:
+    held_back = Gate(api)
+    yield held_back
+    held_back.open()
