@@ -5,6 +5,7 @@ Promises: an error is one message on stderr with its remedy, and exit code 1; no
 """
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,6 +24,9 @@ _INTERRUPTED = 130  # as shells report a process that ended by Ctrl-C
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     options = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # The tickets hold characters that some terminals' encodings don't have.
+        sys.stdout.reconfigure(errors="replace")
     try:
         return int(options.command(options))
     except MistralNotebookError as error:
@@ -38,18 +42,31 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     demo = commands.add_parser("demo", help="classify and summarize sample tickets on the embedded model")
-    demo.add_argument("--model", default=DEFAULT_EMBEDDED_MODEL, choices=chat_models)
+    demo.add_argument(
+        "--model",
+        default=DEFAULT_EMBEDDED_MODEL,
+        choices=chat_models,
+        help=f"embedded model that answers (default {DEFAULT_EMBEDDED_MODEL})",
+    )
     demo.add_argument("--summaries", type=_positive, default=10, metavar="N", help="tickets to summarize (default 10)")
     demo.add_argument("--yes", action="store_true", help="download missing weights without asking")
     demo.set_defaults(command=_demo)
 
     serve = commands.add_parser("serve", help="serve the embedded model to any client of Mistral's API")
-    serve.add_argument("--port", type=_port, default=8177)
+    serve.add_argument(
+        "--port", type=_port, default=8177, help="port on this machine (default 8177); 0 takes any that is free"
+    )
     serve.add_argument("--api-key", help="key that clients must send; default: a random one, which is printed")
     serve.set_defaults(command=_serve)
 
     download = commands.add_parser("download-model", help="download the weights of an embedded model")
-    download.add_argument("name", nargs="?", default=DEFAULT_EMBEDDED_MODEL, choices=list(LOCAL_MODELS))
+    download.add_argument(
+        "name",
+        nargs="?",
+        default=DEFAULT_EMBEDDED_MODEL,
+        choices=list(LOCAL_MODELS),
+        help=f"default {DEFAULT_EMBEDDED_MODEL}; local-embed comes with each of the others",
+    )
     download.add_argument("--yes", action="store_true", help="do not ask")
     download.set_defaults(command=_download_model)
 

@@ -1,34 +1,33 @@
 """The main job in the terminal: sample tickets classified and summarized, checked against the truth, with the bill.
 
 Promises: what is printed was just answered (or is kept from an earlier run, and says so); accuracy is against the tickets' own
-topics; the price on the hosted model is an estimate and says so.
+topics; what is left out of the tables is counted; the price on the hosted model is an estimate and says so.
 """
 
+import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from mistral_nb import catalogue
-from mistral_nb.completion import TokenUsage
-from mistral_nb.engine.columns import texts_of
-from mistral_nb.engine.rows import RowTask
-from mistral_nb.engine.session import current_session
+from mistral_nb.engine.current import current_session
+from mistral_nb.engine.receipt import Receipt
 from mistral_nb.samples import load_sample
-from mistral_nb.tasks.classify import classify_task
-from mistral_nb.tasks.summarize import summarize_task
+from mistral_nb.terminal_table import Column, terminal_table, wrapped
 
 TOPICS = ["billing", "delivery", "bug", "praise"]
 COMPARED_MODEL = "mistral-small-latest"
 
-# Rule of thumb for Western languages; exact counts need the model's own tokenizer.
-_CHARACTERS_PER_TOKEN = 4
-_TEXT_WIDTH = 100
 _LONG_ENOUGH_TO_SUMMARIZE = 100
+_NARROWEST = 80
+# Longer lines than this are hard to read, however wide the terminal is.
+_WIDEST = 132
+_WITHOUT_TERMINAL = (110, 24)
+_NONE = "–"
 
 
 def run_demo(*, model: str, summaries: int, say: Callable[[str], None] = print) -> None:
-    """Classify all sample tickets, summarize the first ones, and print table, accuracy, seconds and bill.
+    """Classify all sample tickets, summarize the first ones, and print tables, accuracy, seconds and bill.
 
     Parameters
     ----------
@@ -52,61 +51,121 @@ def run_demo(*, model: str, summaries: int, say: Callable[[str], None] = print) 
     assert classified is not None
     assert summarized is not None
 
-    say(_listing(first))
-    judged = tickets[tickets["topic"].notna()]
-    right = int((judged["answer"].astype("str") == judged["topic"]).sum())
-    most_frequent = int(judged["topic"].value_counts().iloc[0])
-    say(
-        f"Topics: {right} of {len(judged)} right ({right / len(judged):.0%}); "
-        f"always saying the most frequent one would give {most_frequent / len(judged):.0%}."
-    )
+    wide = min(max(shutil.get_terminal_size(_WITHOUT_TERMINAL).columns, _NARROWEST), _WIDEST)
+    for paragraph in report(tickets, first, width=wide):
+        say(f"\n{paragraph}")
+
     results = (classified.result, summarized.result)
     kept = sum(result.progress.cached for result in results)
     usage = results[0].usage + results[1].usage
-    say(
-        f"{results[0].requests} topics and {results[1].requests} summaries in {time.perf_counter() - started:.0f} s; "
-        f"{kept} rows took an answer kept from before; {results[0].progress.missing} tickets without text cost nothing."
+    requests = f"{results[0].requests} topics and {results[1].requests} summaries"
+    receipts = (
+        tickets.mistral.classify("text", TOPICS, model=COMPARED_MODEL, dry_run=True, cache=False),
+        first.mistral.summarize("text", max_words=15, model=COMPARED_MODEL, dry_run=True, cache=False),
     )
-    would_cost = _estimated_cost(classify_task(TOPICS), tickets["text"], ['{"label": "delivery"}'] * len(tickets))
-    would_cost += _estimated_cost(summarize_task(15), first["text"], first["summary"].fillna(""))
     paid = session.cost_usd(model, usage)
-    say(
-        f"Bill: {_dollars(paid)} for {usage.total_tokens:,} tokens. "
-        f"On {COMPARED_MODEL} about {_dollars(would_cost)} (estimated from the length of the texts; "
-        f"prices of {catalogue.load_catalogue().checked})."
+    speed = (
+        f"{requests} in {time.perf_counter() - started:.0f} s; {kept} rows took an answer kept from before; "
+        f"{results[0].progress.missing} tickets without text cost nothing."
     )
+    bill = (
+        f"Bill: {_dollars(paid)} for {usage.total_tokens:,} tokens. On {COMPARED_MODEL} about {_dollars(_total(receipts))} "
+        f"(tokens {'counted' if receipts[0].are_tokens_exact else 'estimated'}; prices of {receipts[0].price_checked})."
+    )
+    say(f"{_paragraph(speed, width=wide)}\n{_paragraph(bill, width=wide)}")
+
+
+def report(tickets: Any, summarized: Any, *, width: int) -> Iterator[str]:
+    """Return, in paragraphs: the summarized tickets, those answered wrongly, how many got which answer, and the accuracy.
+
+    Parameters
+    ----------
+    tickets
+        All tickets, with the columns ticket_id, text, topic (the true one, or missing) and answer.
+    summarized
+        Those of them that have a summary, with the column summary too.
+    width
+        Cells of the terminal in a line.
+    """
+    judged = tickets[tickets["topic"].notna()]
+    wrong = judged[judged["answer"].astype("str") != judged["topic"]]
+    title = f"Summarized: {_counted(len(summarized), 'ticket')}, the first of more than {_LONG_ENOUGH_TO_SUMMARIZE} characters."
+    yield f"{_paragraph(title, width=width)}\n{_summaries_table(summarized, width=width)}"
+    if len(wrong):
+        title = f"Answered otherwise than the ticket's true topic: {_counted(len(wrong), 'ticket')}."
+        yield f"{_paragraph(title, width=width)}\n{_wrong_table(wrong, width=width)}"
+    others = _counted(len(tickets.index.difference(summarized.index.union(wrong.index))), "ticket")
+    title = f"Not shown: {others}, answered rightly or without a true topic. How many got which answer:"
+    yield f"{_paragraph(title, width=width)}\n{_confusion_table(judged)}"
+    right = len(judged) - len(wrong)
+    most_frequent = int(judged["topic"].value_counts().iloc[0])
+    accuracy = (
+        f"Topics: {right} of {len(judged)} right ({right / len(judged):.0%}); "
+        f"always saying the most frequent one would give {most_frequent / len(judged):.0%}."
+    )
+    yield _paragraph(accuracy, width=width)
 
 
 def _is_worth_summarizing(text: Any) -> bool:
     return isinstance(text, str) and len(text) > _LONG_ENOUGH_TO_SUMMARIZE
 
 
-def _listing(tickets: Any) -> str:
-    """Return two lines per ticket: its text with the topic, and the summary below."""
-    lines = []
-    for ticket in tickets.itertuples():
-        verdict = "" if ticket.answer == ticket.topic else f" (true: {ticket.topic})"
-        text = " ".join(ticket.text.split())
-        short = text if len(text) <= _TEXT_WIDTH else f"{text[: _TEXT_WIDTH - 1]}…"
-        summary = ticket.summary if isinstance(ticket.summary, str) else "no summary, see the warning"
-        lines += [f"{ticket.ticket_id}  {short}", f"        {ticket.answer}{verdict}: {' '.join(summary.split())}"]
-    return "\n".join(lines)
+def _summaries_table(tickets: Any, *, width: int) -> str:
+    summaries = [
+        summary if isinstance(summary, str) else f"{_NONE} (see the warning)" for summary in tickets["summary"]
+    ]
+    columns = [
+        *_ticket_columns(tickets, most_lines=3),
+        Column("summary", summaries, is_wrapped=True),
+    ]
+    return terminal_table(columns, width=width)
 
 
-def _estimated_cost(task: RowTask, texts: Any, answers: Iterable[str]) -> Decimal:
-    """Return the price of the distinct texts on the compared model, from the number of characters."""
-    answer_of = {text: answer for text, answer in zip(texts_of(texts), answers, strict=True) if text is not None}
-    usage = TokenUsage()
-    for text, answer in answer_of.items():
-        prompt = "".join(message["content"] for message in task.request(text, model=COMPARED_MODEL).messages)
-        usage += TokenUsage(prompt_tokens=_estimated_tokens(prompt), completion_tokens=_estimated_tokens(answer))
-    cost = catalogue.cost_usd(COMPARED_MODEL, usage)
-    assert cost is not None, f"{COMPARED_MODEL} has a price in the catalogue"
-    return cost
+def _wrong_table(tickets: Any, *, width: int) -> str:
+    return terminal_table(_ticket_columns(tickets, most_lines=1), width=width)
 
 
-def _estimated_tokens(text: str) -> int:
-    return -(-len(text) // _CHARACTERS_PER_TOKEN)
+def _ticket_columns(tickets: Any, *, most_lines: int) -> list[Column]:
+    """Return what both tables show of each ticket; a cross marks an answer that is not the true topic."""
+    topics = [topic if isinstance(topic, str) else _NONE for topic in tickets["topic"]]
+    answers = [answer if isinstance(answer, str) else _NONE for answer in tickets["answer"]]
+    marked = [
+        f"✗ {answer}" if topic not in {answer, _NONE} else f"  {answer}"
+        for topic, answer in zip(topics, answers, strict=True)
+    ]
+    return [
+        Column("ticket", tickets["ticket_id"].tolist()),
+        Column("text", tickets["text"].fillna(_NONE).tolist(), is_wrapped=True, most_lines=most_lines),
+        Column("true topic", topics),
+        Column("  answer", marked),
+    ]
+
+
+def _confusion_table(judged: Any) -> str:
+    """Return how many tickets of each true topic got which answer."""
+    answers = judged["answer"].astype(object).where(judged["answer"].notna(), _NONE)
+    counts = judged.groupby(["topic", answers]).size().unstack(fill_value=0)
+    columns = TOPICS + ([_NONE] if _NONE in counts.columns else [])
+    return str(
+        counts.reindex(index=TOPICS, columns=columns, fill_value=0)
+        .rename_axis(index="true topic", columns="answer")
+        .to_string()
+    )
+
+
+def _paragraph(sentences: str, *, width: int) -> str:
+    return "\n".join(wrapped(sentences, width=width))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _total(receipts: Iterable[Receipt]) -> Decimal | None:
+    """Return what the receipts expect together; None where a price is unknown, as it is at other people's endpoints."""
+    costs = [receipt.cost_usd_expected for receipt in receipts]
+    known = [cost for cost in costs if cost is not None]
+    return sum(known, Decimal(0)) if len(known) == len(costs) else None
 
 
 def _dollars(amount: Decimal | None) -> str:
