@@ -5,6 +5,7 @@ Promises: plain calls (no await) that Ctrl-C cancels; one session per kernel for
 """
 
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
@@ -75,6 +76,7 @@ class Session:
         self._lock = threading.Lock()
         self._calls = 0
         self._is_replaced = False
+        self._runs: weakref.WeakSet[RowsRun] = weakref.WeakSet()
 
     def complete(
         self,
@@ -212,7 +214,9 @@ class Session:
                 on_progress=on_progress,
             )
 
-        return RowsRun(plan, sender=sender, in_use=self._in_use)
+        run = RowsRun(plan, sender=sender, in_use=self._in_use)
+        self._runs.add(run)
+        return run
 
     def fill_in_middle(
         self, prompt: str, suffix: str = "", *, model: str | None = None, max_tokens: int | None = None
@@ -263,7 +267,9 @@ class Session:
         return catalogue.full_name(checked_model_name(model or self.settings.default_model))
 
     def close(self) -> None:
-        """Close connections and files; the embedded server ends a little later, with its last client."""
+        """Stop runs in the background and close connections and files; the embedded server ends a little later, with its last client."""
+        for run in list(self._runs):
+            run.cancel()
         with self._lock:
             backends = list(self._backends.values())
             self._backends.clear()

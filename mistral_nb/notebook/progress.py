@@ -73,7 +73,7 @@ def failures_text(result: RowsResult) -> str:
 
 def _readers_stacklevel() -> int:
     """Return how many frames up the reader's own line is (Python 3.12's skip_file_prefixes, which 3.11 lacks)."""
-    ours = str(Path(__file__).parent)
+    ours = str(Path(__file__).parent.parent)
     level, frame = 0, inspect.currentframe()
     while frame is not None and frame.f_code.co_filename.startswith(ours):
         level, frame = level + 1, frame.f_back

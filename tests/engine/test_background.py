@@ -1,6 +1,9 @@
 """A run that goes on while the notebook does something else."""
 
+import subprocess
+import sys
 import threading
+import warnings
 from typing import Any
 
 import pandas as pd
@@ -218,3 +221,28 @@ class TestCancel:
 
 def _interrupt(timeout: float | None = None) -> None:
     raise KeyboardInterrupt
+
+
+class TestTheEnd:
+    def test_a_script_that_ends_meanwhile_says_nothing(self, api: FakeApi, gate: Gate) -> None:
+        script = f"""
+import pandas as pd, mistral_nb
+mistral_nb.configure(endpoint={api.url!r}, api_key={api.api_key!r})
+run = pd.Series([f"a bug {{n}}" for n in range(500)]).mistral.classify({LABELS!r}, background=True)
+while not run.progress.requests:
+    pass
+"""
+        gate.holds = lambda text: "bug 9" in text
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        gate.open()
+
+        assert ended.stderr == ""
+
+    def test_the_warning_points_at_the_line_that_asks_for_the_result(self, api: FakeApi) -> None:
+        api.play(Fault(content="no JSON", times=None))
+        run = begun(["a bug"])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            run.result()
+
+        assert [warning.filename for warning in caught] == [__file__]
