@@ -41,6 +41,7 @@ IDLE_SECONDS = 30.0
 MAX_REDIRECTS = 5
 # aiohttp warns of plain bytes that are more.
 LARGE_BODY_BYTES = 2**20
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +231,7 @@ def json_body(body: Mapping[str, Any]) -> bytes:
         A value is nothing that JSON has.
     """
     try:
-        return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return _ENCODER.encode(body).encode()
     except (TypeError, ValueError, RecursionError) as error:
         problem = unsendable(error)
     raise problem

@@ -33,6 +33,7 @@ _SECONDS_PER_DAY = 86_400.0
 # What is deleted when the file is too large goes down to this share, so that it is not done for every answer.
 _SHARE_AFTER_PRUNING = 0.9
 _NO_LIMIT = 2**62
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 _TABLE = """
     CREATE TABLE answers (
         key BLOB PRIMARY KEY,
@@ -190,7 +191,7 @@ class AnswerCache:
         """Keep these answers, all or none; they are in the file when this returns."""
         now = time.time()
         rows = [
-            (key, json.dumps(answer.value, ensure_ascii=False), *(getattr(answer, name) for name in _COLUMNS[1:]), now)
+            (key, _ENCODER.encode(answer.value), *(getattr(answer, name) for name in _COLUMNS[1:]), now)
             for key, answer in answers.items()
         ]
         marks = ",".join("?" * (len(_COLUMNS) + 2))

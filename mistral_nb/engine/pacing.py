@@ -12,12 +12,12 @@ BURST_SECONDS = 5.0
 # The rest absorbs that requests arrive a little closer together than they were sent.
 SHARE_OF_LIMIT = 0.97
 
-_CELLS = WINDOW_SECONDS + 1
+_CELLS = WINDOW_SECONDS + 2
 _TINY = 1e-6
 
 
 class LastMinute:
-    """A sum over the last minute, in cells of a second: each amount counts for 60 to 61 seconds."""
+    """A sum over the last minute, in cells of a second: each counts for 61 to 62, as it may reach the server late."""
 
     __slots__ = ("_cells", "_second", "_total")
 
@@ -51,14 +51,14 @@ class LastMinute:
     def seconds_since_first(self, now: float) -> float:
         """Return how long ago the oldest amount that still counts was filed; 0 when there is none."""
         self._turn(now)
-        ages = (age for age in range(WINDOW_SECONDS, -1, -1) if self._cells[(self._second - age) % _CELLS])
+        ages = (age for age in range(_CELLS - 1, -1, -1) if self._cells[(self._second - age) % _CELLS])
         return now - self._second + next(ages, 0)
 
     def seconds_until_freed(self, amount: int, now: float) -> float:
         """Return when so much will have left the log; infinite when it never held as much."""
         self._turn(now)
         freed = 0
-        for age in range(WINDOW_SECONDS, -1, -1):
+        for age in range(_CELLS - 1, -1, -1):
             freed += self._cells[(self._second - age) % _CELLS]
             if freed >= amount:
                 return self._second - age + _CELLS - now
@@ -68,7 +68,7 @@ class LastMinute:
         second = int(now)
         if second == self._second:
             return
-        for passed in range(max(self._second + 1, second - WINDOW_SECONDS), second + 1):
+        for passed in range(max(self._second + 1, second - _CELLS + 1), second + 1):
             place = passed % _CELLS
             self._total -= self._cells[place]
             self._cells[place] = 0

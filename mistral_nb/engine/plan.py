@@ -16,7 +16,7 @@ from mistral_nb.engine.rows import DistinctTexts, RowsProgress, RowTask, RunOpti
 from mistral_nb.engine.tokens import estimated_tokens
 
 # Fewer rows than this save too little to give up being answered alone; more are no cheaper, and answered worse.
-FEWEST_PACKED_ROWS = 20
+FEWEST_PACKED_ROWS = 16
 MOST_PACKED_ROWS = 40
 MOST_PACK_PROMPT_TOKENS = 6000
 MOST_PACK_ANSWER_TOKENS = 4000

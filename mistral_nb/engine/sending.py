@@ -11,34 +11,45 @@ import time
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from mistral_nb.backends.backend import Backend
 from mistral_nb.completion import Completion, CompletionRequest, TokenUsage
 from mistral_nb.engine.audit import Audit
+from mistral_nb.engine.bill import Bill, share_of
 from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.cache import AnswerCache, KeptAnswer
 from mistral_nb.engine.in_flight import InFlight
 from mistral_nb.engine.limiter import Limiter, Reservation
 from mistral_nb.engine.plan import UNANSWERED, RowsPlan
 from mistral_nb.engine.retry import RetryPolicy
-from mistral_nb.engine.rows import PaidRow, RowsProgress
+from mistral_nb.engine.rows import RowsProgress
 from mistral_nb.engine.shared_questions import SharedQuestions
 from mistral_nb.engine.tokens import TokenCounter, estimated_tokens
 from mistral_nb.engine.units import Unit, UnitQueue
 from mistral_nb.errors import AnswerProblem, ConnectionLost, MistralNotebookError, RequestTimedOut
 
-# Each was tried again and again before it was given up: the rest of a long column would take hours to fail the same way.
-REQUESTS_THAT_MAKE_AN_OUTAGE = 32
+# Each was tried again and again before it was given up: the rest of a long column would take hours to fail the same way. After many
+# answers it takes more of them: the rows that can't be answered are those that are left at the end.
+FEWEST_REQUESTS_THAT_MAKE_AN_OUTAGE = 32
+MOST_REQUESTS_THAT_MAKE_AN_OUTAGE = 256
 
 Price = Callable[[TokenUsage], Decimal | None]
+
+
+class _Answered(NamedTuple):
+    """An answer that was read, of a request that is not yet kept and not yet on the bill of its rows."""
+
+    unit: Unit
+    answers: dict[int, KeptAnswer]
+    usage: TokenUsage
+    cost_usd: Decimal | None
 
 
 class Sender:
     """The sending of one plan; made for one use on the background loop. `counter` is needed where there is a budget.
 
-    After `run`, or whenever it is interrupted: `plan.values`, `errors`, `paid`, `progress`, `requests`, `usage` and `audit` say
-    how far it came.
+    After `run`, or whenever it is interrupted: `plan.values`, `errors`, `bill`, `progress` and `audit` say how far it came.
     """
 
     def __init__(
@@ -55,9 +66,7 @@ class Sender:
         on_progress: Callable[[RowsProgress], None],
     ) -> None:
         self.errors: dict[int, MistralNotebookError] = {}
-        self.paid: dict[int, PaidRow] = {}
-        self.requests = 0
-        self.usage = TokenUsage()
+        self.bill = Bill()
         self.progress = plan.progress
         self._plan = plan
         self._backend = backend
@@ -81,6 +90,7 @@ class Sender:
         self._sending: set[asyncio.Task[None]] = set()
         self._delayed: dict[Unit, asyncio.TimerHandle] = {}
         self._answered_alone: set[int] = set()
+        self._unkept: list[_Answered] = []
         self._failures_in_a_row = 0
         self._news = asyncio.Event()
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -105,11 +115,11 @@ class Sender:
                 unit = self._queue.next()
                 if unit is not None:
                     await self._dispatch(unit)
-                elif self._sending or self._delayed or self._shared.waiting:
+                elif self._sending or self._unkept or self._delayed or self._shared.waiting:
                     await self._something_new()
                 else:
                     return
-            while self._sending:  # what is under way may have been paid for
+            while self._sending or self._unkept:  # what is under way may have been paid for
                 await self._something_new()
             raise self._stopped_by
         finally:
@@ -161,11 +171,8 @@ class Sender:
         cost_usd = self._price(usage)
         self._budget.settle(held_usd, cost_usd or Decimal(0))
         self._failures_in_a_row = 0
-        self.requests += 1
-        self.usage += usage
-        self.progress.requests = self.requests
-        if self.progress.cost_usd is not None:
-            self.progress.cost_usd = None if cost_usd is None else self.progress.cost_usd + cost_usd
+        self.bill.add(usage, cost_usd)
+        self.progress.requests, self.progress.cost_usd = self.bill.requests, self.bill.cost_usd
         self._answered(unit, completion, cost_usd)
 
     def _sent(self, reservation: Reservation, sending: "asyncio.Task[None]") -> None:
@@ -178,11 +185,11 @@ class Sender:
     # What came back.
 
     def _answered(self, unit: Unit, completion: Completion, cost_usd: Decimal | None) -> None:
-        """Read the answer, keep what can be read, and give it to the rows."""
+        """Read the answer; what can be read is kept with all the others of this turn of the loop."""
         try:
             values = self._values(unit, completion)
         except MistralNotebookError as error:
-            self._pay(unit, {}, completion.usage, cost_usd)
+            self.bill.share(unit.numbers, {}, completion.usage, cost_usd)
             self._failed(unit, error)
             return
         answers = {
@@ -191,20 +198,36 @@ class Sender:
             if not isinstance(value, MistralNotebookError)
         }
         self._queue.note_for_audit(unit, {number: answer.value for number, answer in answers.items()})
-        accepted = {
-            number: answer
-            for number, answer in answers.items()
-            if self._is_the_rows(number, asked_alone=len(values) == 1)
-        }
+        if not self._unkept:
+            asyncio.get_running_loop().call_soon(self._keep)
+        self._unkept.append(_Answered(unit, answers, completion.usage, cost_usd))
+
+    def _keep(self) -> None:
+        """Write what was answered in one transaction, then give it to the rows."""
+        batch, self._unkept = self._unkept, []
+        accepted: dict[int, KeptAnswer] = {}
+        for answered in batch:
+            is_alone = len(answered.unit.numbers) == 1
+            for number, answer in answered.answers.items():
+                if self._is_the_rows(number, asked_alone=is_alone) and (is_alone or number not in accepted):
+                    accepted[number] = answer
         if accepted and self._plan.options.uses_cache:
-            self._cache.put({self._plan.keys[number]: answer for number, answer in accepted.items()})
-        self._pay(unit, accepted, completion.usage, cost_usd)
-        for number, answer in accepted.items():
-            self._settle(number, answer.value)
-            self._shared.tell(number, answer)
-        for number in unit.numbers:
-            if number not in answers and self._is_open(number):
-                self._queue.ask_alone(number)
+            try:
+                self._cache.put({self._plan.keys[number]: answer for number, answer in accepted.items()})
+            except MistralNotebookError as error:
+                self._stop(error)
+                return
+        for unit, answers, usage, cost_usd in batch:
+            mine = {number: answer for number, answer in answers.items() if accepted.get(number) is answer}
+            self.bill.share(unit.numbers, mine, usage, cost_usd)
+            for number, answer in mine.items():
+                self._settle(number, answer.value)
+                self._shared.tell(number, answer)
+            for number in unit.numbers:
+                if number not in answers and self._is_open(number):
+                    self._queue.ask_alone(number)
+        self._on_progress(self.progress)
+        self._news.set()
 
     def _values(self, unit: Unit, completion: Completion) -> list[Any]:
         task = self._plan.task
@@ -220,8 +243,8 @@ class Sender:
             model=completion.model,
             response_id=completion.response_id,
             finish_reason=completion.finish_reason,
-            prompt_tokens=_share(completion.usage.prompt_tokens, place, count),
-            completion_tokens=_share(completion.usage.completion_tokens, place, count),
+            prompt_tokens=share_of(completion.usage.prompt_tokens, place, count),
+            completion_tokens=share_of(completion.usage.completion_tokens, place, count),
             latency_seconds=completion.latency_seconds,
             rows_per_request=count,
         )
@@ -260,7 +283,8 @@ class Sender:
     def _is_outage(self) -> bool:
         """Count a request that was given up; whether so many in a row were that the others would be too."""
         self._failures_in_a_row += 1
-        return self._failures_in_a_row >= REQUESTS_THAT_MAKE_AN_OUTAGE
+        enough = max(FEWEST_REQUESTS_THAT_MAKE_AN_OUTAGE, self.bill.requests)
+        return self._failures_in_a_row >= min(enough, MOST_REQUESTS_THAT_MAKE_AN_OUTAGE)
 
     def _again(self, unit: Unit) -> None:
         del self._delayed[unit]
@@ -271,6 +295,7 @@ class Sender:
         if self._is_open(number):
             self.progress.cached += self._plan.rows_of[number]
         self._settle(number, value)
+        self._on_progress(self.progress)
         self._news.set()
 
     def _take_over(self, number: int) -> None:
@@ -285,7 +310,6 @@ class Sender:
         elif self.errors.pop(number, None) is not None:  # given up, and then answered by a request that audits
             self.progress.failed -= rows
         self._plan.values[number] = value
-        self._on_progress(self.progress)
 
     def _give_up(self, number: int, error: MistralNotebookError) -> None:
         rows = self._plan.rows_of[number]
@@ -326,18 +350,6 @@ class Sender:
                 if self._is_open(number):
                     self._give_up(number, error)
 
-    def _pay(self, unit: Unit, accepted: dict[int, KeptAnswer], usage: TokenUsage, cost_usd: Decimal | None) -> None:
-        """Divide what a request used among its rows."""
-        count = len(unit.numbers)
-        for place, number in enumerate(unit.numbers):
-            before = self.paid.get(number, _NOTHING_PAID)
-            self.paid[number] = PaidRow(
-                answer=accepted.get(number, before.answer),
-                prompt_tokens=before.prompt_tokens + _share(usage.prompt_tokens, place, count),
-                completion_tokens=before.completion_tokens + _share(usage.completion_tokens, place, count),
-                cost_usd=None if cost_usd is None or before.cost_usd is None else before.cost_usd + cost_usd / count,
-            )
-
     # The end.
 
     def _stop(self, error: BaseException) -> None:
@@ -376,6 +388,7 @@ class Sender:
         for sending in self._sending:
             sending.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
+        self._keep()
         self._shared.abandon_all()
         self._on_progress(self.progress)
 
@@ -384,11 +397,3 @@ def _release(reserving: "asyncio.Future[Reservation]") -> None:
     """Give back leave to send that nobody takes any more."""
     if not reserving.cancelled() and reserving.exception() is None:
         reserving.result().release()
-
-
-_NOTHING_PAID = PaidRow(answer=None, prompt_tokens=0, completion_tokens=0, cost_usd=Decimal(0))
-
-
-def _share(total: int, place: int, count: int) -> int:
-    """Return one row's part of tokens that `count` rows used together; the parts add up to the total."""
-    return total // count + (place < total % count)

@@ -267,7 +267,7 @@ class Session:
         return catalogue.full_name(checked_model_name(model or self.settings.default_model))
 
     def close(self) -> None:
-        """Stop runs in the background and close connections and files; the embedded server ends a little later, with its last client."""
+        """Stop runs in the background, close connections and files; the embedded server ends a little after its last client."""
         for run in list(self._runs):
             run.cancel()
         with self._lock:

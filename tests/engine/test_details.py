@@ -300,7 +300,9 @@ class TestOptions:
         assert (bool(caught.value.remedy), api.requests) == (True, [])
 
     def test_a_whole_number_of_numpy_is_one(self, api: FakeApi) -> None:
-        assert pd.Series(texts(3)).mistral.classify(LABELS, rows_per_request=np.int64(3)).tolist() == labels_of(texts(3))
+        assert pd.Series(texts(3)).mistral.classify(LABELS, rows_per_request=np.int64(3)).tolist() == labels_of(
+            texts(3)
+        )
 
     @pytest.mark.parametrize("verb", ["classify", "summarize"])
     @pytest.mark.parametrize("door", [pd.Series(["a"]), pd.DataFrame({"text": ["a"]})], ids=["series", "frame"])

@@ -193,7 +193,7 @@ class TestRateLimits:
         api.reset()
 
         assert classified(texts(100), rows_per_request=1) == labels_of(texts(100))
-        assert api.stats.statuses.get(429, 0) <= 5
+        assert api.stats.statuses.get(429, 0) <= 10  # each costs one pause, none a row
 
     def test_a_limit_of_0_requests_says_what_it_means(self, api: FakeApi) -> None:
         api.settings.limit_requests_per_minute = 0

@@ -336,8 +336,8 @@ put = cache.AnswerCache.put
 def put_and_interrupt(self, answers):
     global kept
     put(self, answers)
-    kept += len(answers)
-    if kept == 5:
+    was_kept, kept = kept, kept + len(answers)
+    if was_kept < 5 <= kept:
         os.kill(os.getpid(), signal.SIGINT)
 cache.AnswerCache.put = put_and_interrupt
 mistral_nb.configure(endpoint={api.url!r}, api_key={api.api_key!r})

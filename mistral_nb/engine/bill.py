@@ -1,0 +1,69 @@
+"""What one run has paid, in all and row by row.
+
+Keeps to itself: how a row's share is stored. With each record that is kept the garbage collector has more to look through; plain tuples
+of numbers and texts it leaves alone.
+Promises: the shares of a request add up to it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from decimal import Decimal
+from typing import Any
+
+from mistral_nb.completion import TokenUsage
+from mistral_nb.engine.cache import KeptAnswer
+from mistral_nb.engine.rows import PaidRow
+
+_ANSWER_FIELDS = tuple(field.name for field in fields(KeptAnswer))
+_NO_ANSWER = None
+_NOTHING: tuple[Any, ...] = (0, 0, Decimal(0), _NO_ANSWER)
+
+
+class Bill:
+    """Requests, tokens and dollars of one run; `cost_usd` is None once a price was unknown."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.usage = TokenUsage()
+        self.cost_usd: Decimal | None = Decimal(0)
+        self._rows: dict[int, tuple[Any, ...]] = {}
+
+    def add(self, usage: TokenUsage, cost_usd: Decimal | None) -> None:
+        """Count one request that was answered."""
+        self.requests += 1
+        self.usage += usage
+        self.cost_usd = None if cost_usd is None or self.cost_usd is None else self.cost_usd + cost_usd
+
+    def share(
+        self, numbers: Sequence[int], answers: Mapping[int, KeptAnswer], usage: TokenUsage, cost_usd: Decimal | None
+    ) -> None:
+        """Divide a request among the texts it asked for; `answers` are those that count from now on."""
+        count = len(numbers)
+        for place, number in enumerate(numbers):
+            prompt_tokens, completion_tokens, paid_usd, *before = self._rows.get(number, _NOTHING)
+            answer = answers.get(number)
+            self._rows[number] = (
+                prompt_tokens + share_of(usage.prompt_tokens, place, count),
+                completion_tokens + share_of(usage.completion_tokens, place, count),
+                None if cost_usd is None or paid_usd is None else paid_usd + cost_usd / count,
+                *(before if answer is None else (getattr(answer, name) for name in _ANSWER_FIELDS)),
+            )
+
+    def rows(self) -> dict[int, PaidRow]:
+        """Return what was paid for each text, by its number."""
+        return {number: _paid_row(row) for number, row in self._rows.items()}
+
+
+def share_of(total: int, place: int, count: int) -> int:
+    """Return one row's part of tokens that `count` rows used together; the parts add up to the total."""
+    return total // count + (place < total % count)
+
+
+def _paid_row(row: Sequence[Any]) -> PaidRow:
+    prompt_tokens, completion_tokens, cost_usd, *answer = row
+    return PaidRow(
+        answer=None if answer == [_NO_ANSWER] else KeptAnswer(**dict(zip(_ANSWER_FIELDS, answer, strict=True))),
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        cost_usd=cost_usd,
+    )
