@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mistral_nb.engine.receipt import Receipt
     from mistral_nb.engine.rows_run import BackgroundRun
     from mistral_nb.engine.session import Session
+    from mistral_nb.extraction import extract
     from mistral_nb.notebook.progress import FailedRowsWarning
     from mistral_nb.samples import load_sample
     from mistral_nb.settings import configure
@@ -40,6 +41,7 @@ __all__ = [
     "clear_cache",
     "configure",
     "errors",
+    "extract",
     "load_sample",
     "session",
 ]
@@ -57,6 +59,7 @@ _HOMES = {
     "Session": ("mistral_nb.engine.session", "Session"),
     "TokenUsage": ("mistral_nb.completion", "TokenUsage"),
     "configure": ("mistral_nb.settings", "configure"),
+    "extract": ("mistral_nb.extraction", "extract"),
     "load_sample": ("mistral_nb.samples", "load_sample"),
     "session": ("mistral_nb.engine.current", "current_session"),
 }

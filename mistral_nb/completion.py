@@ -151,6 +151,9 @@ class Completion:
         The API's `mistral-correlation-id` header, to quote to Mistral's support; None where the server sends none.
     rate_limits
         What the response's headers say of the account's limits; None where they say nothing, as with streams.
+    parsed
+        The answer as the schema that was asked for gives it, e.g. an instance of a pydantic model; None without a schema.
+        It says what `text` says, so answers are compared and shown without it.
     """
 
     text: str
@@ -164,6 +167,7 @@ class Completion:
     latency_seconds: float = 0.0
     first_token_seconds: float | None = None
     rate_limits: RateLimits | None = None
+    parsed: Any = field(default=None, compare=False, repr=False)
 
     @property
     def is_truncated(self) -> bool:

@@ -10,6 +10,7 @@ MistralNotebookError
 │   ├── NotText                (also TypeError)
 │   ├── InvalidLabels          (also ValueError)
 │   ├── InvalidOption          (also ValueError)
+│   ├── InvalidSchema          (also ValueError)
 │   ├── UnknownPrice           (also ValueError)
 │   └── EmptyPrompt            (also ValueError)
 ├── KeyProblem
@@ -50,10 +51,11 @@ import os
 import re
 import sysconfig
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mistral_nb.completion import TokenUsage
 from mistral_nb.error_body import read_error_body, violations
 from mistral_nb.rate_limits import RateLimits
 
@@ -123,6 +125,10 @@ class InvalidLabels(InvalidInput, ValueError):
 
 class InvalidOption(InvalidInput, ValueError):
     """An option has a value outside of what it may be."""
+
+
+class InvalidSchema(InvalidInput, ValueError):
+    """An answer can't be asked for in this form."""
 
 
 class UnknownPrice(InvalidInput, ValueError):
@@ -218,7 +224,36 @@ class AnswerProblem(MistralNotebookError):
 
 
 class InvalidAnswer(AnswerProblem):
-    """The answer does not have the form that was asked for."""
+    """The answer does not have the form that was asked for.
+
+    Attributes
+    ----------
+    text
+        The answer as the model gave it; "" where there was none to keep.
+    errors
+        What is wrong with it, each as ``field: what is wrong``; empty where the form is not a schema's.
+    attempts
+        How many times the model was asked.
+    usage
+        Tokens of all attempts; None where they are not known.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str = "",
+        *,
+        text: str = "",
+        errors: Sequence[str] = (),
+        attempts: int = 1,
+        usage: TokenUsage | None = None,
+        **response: Any,
+    ) -> None:
+        super().__init__(problem, remedy, **response)
+        self.text = text
+        self.errors = tuple(errors)
+        self.attempts = attempts
+        self.usage = usage
 
 
 class TruncatedAnswer(AnswerProblem):

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from mistral_nb import catalogue
+from mistral_nb.answer_schema import answer_schema
 from mistral_nb.backends.backend import Backend
 from mistral_nb.backends.selection import backend_for
 from mistral_nb.completion import (
@@ -38,6 +39,7 @@ from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.rows import DistinctTexts, RowTask, RunOptions
 from mistral_nb.engine.rows_run import OnProgress, RowsRun
 from mistral_nb.engine.sending import Sender
+from mistral_nb.engine.structured import complete_as, structured_request
 from mistral_nb.engine.tokens import TokenCounter, token_counter
 from mistral_nb.errors import InvalidOption, UnknownPrice
 from mistral_nb.settings import REGIONS, Settings, checked_model_name, is_local
@@ -86,6 +88,7 @@ class Session:
         system: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        schema: Any = None,
         **options: Any,
     ) -> Completion:
         """Return the answer to a prompt.
@@ -100,6 +103,10 @@ class Session:
             System message put before the prompt.
         temperature, max_tokens
             As in the API; left out, the model's own default holds.
+        schema
+            Form of the answer, which is then in the completion's `parsed`: a pydantic model, a TypedDict, a dataclass, an Enum,
+            ``list[Model]``, ``Literal["a", "b"]``, or a JSON schema as a dict. An answer that does not fit is asked for again, at
+            most twice, with what is wrong with it; `usage` counts all attempts.
         **options
             Further fields of the API's request, e.g. ``top_p=0.9``, ``response_format={"type": "json_object"}``.
 
@@ -107,6 +114,8 @@ class Session:
         ------
         EmptyPrompt
             There is no text in the prompt.
+        InvalidAnswer
+            The last answer does not fit the schema either.
         MistralNotebookError
             One subclass per cause, see `mistral_nb.errors`.
 
@@ -120,7 +129,11 @@ class Session:
         request = self.request(
             prompt, model=model, system=system, temperature=temperature, max_tokens=max_tokens, **options
         )
-        return self._run(self._complete(request))
+        if schema is None:
+            return self._run(self._complete(request))
+        form = answer_schema(schema)
+        with self._in_use():
+            return complete_as(structured_request(request, form), form, lambda asked: self._run(self._complete(asked)))
 
     def stream(self, prompt: "Messages | CompletionRequest", **options: Any) -> Generator[Delta]:
         """Yield the answer piece by piece; prompt, options and errors as in `complete`, or a request made by `request`.
