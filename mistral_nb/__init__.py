@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from mistral_nb.notebook.progress import FailedRowsWarning
     from mistral_nb.samples import load_sample
     from mistral_nb.settings import configure
+    from mistral_nb.tools.conversation import chat_with_tools
+    from mistral_nb.tools.frame_tools import frame_tools
+    from mistral_nb.tools.function_tool import Tool, tool
+    from mistral_nb.tools.records import ToolAnswer, ToolStep
 
 __version__ = "0.1.0"
 
@@ -37,13 +41,19 @@ __all__ = [
     "Receipt",
     "Session",
     "TokenUsage",
+    "Tool",
+    "ToolAnswer",
+    "ToolStep",
     "cache_info",
+    "chat_with_tools",
     "clear_cache",
     "configure",
     "errors",
     "extract",
+    "frame_tools",
     "load_sample",
     "session",
+    "tool",
 ]
 
 _HOMES = {
@@ -62,6 +72,12 @@ _HOMES = {
     "extract": ("mistral_nb.extraction", "extract"),
     "load_sample": ("mistral_nb.samples", "load_sample"),
     "session": ("mistral_nb.engine.current", "current_session"),
+    "Tool": ("mistral_nb.tools.function_tool", "Tool"),
+    "ToolAnswer": ("mistral_nb.tools.records", "ToolAnswer"),
+    "ToolStep": ("mistral_nb.tools.records", "ToolStep"),
+    "chat_with_tools": ("mistral_nb.tools.conversation", "chat_with_tools"),
+    "frame_tools": ("mistral_nb.tools.frame_tools", "frame_tools"),
+    "tool": ("mistral_nb.tools.function_tool", "tool"),
 }
 
 
