@@ -1,7 +1,7 @@
 """What one run has paid, in all and row by row.
 
-Keeps to itself: how a row's share is stored. With each record that is kept the garbage collector has more to look through; plain tuples
-of numbers and texts it leaves alone.
+Keeps to itself: how a row's share is stored. Each record that is kept is one more that the garbage collector looks through; plain
+tuples of numbers and texts it leaves alone.
 Promises: the shares of a request add up to it.
 """
 

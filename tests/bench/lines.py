@@ -165,8 +165,11 @@ def packed(bench: Bench) -> list[Line]:
 
 
 def tokens(bench: Bench) -> list[Line]:
-    """Count the prompts of short texts, packed, against the texts alone."""
-    rows = bench.size(1000, 200)
+    """Count the prompts of short texts, packed, against the texts alone; the audit's requests weigh less in a longer column."""
+    return [line for rows in (bench.size(1000, 200), bench.size(10_000, 400)) for line in _tokens(bench, rows)]
+
+
+def _tokens(bench: Bench, rows: int) -> list[Line]:
     with fake_api() as server:
         ours = bench.ours(server, rows=rows)
         bodies = _bodies(bench.keep_bodies(server, "tokens"))
@@ -178,18 +181,18 @@ def tokens(bench: Bench) -> list[Line]:
         own = sum(map(of_text, row_texts.texts(rows))) / rows
         per_row = sum(map(of_prompt, bodies)) / rows
         packs = sum(map(of_prompt, together)) / rows_together
-        unschemed = sum(of_prompt({**body, "response_format": None}) for body in together) / rows_together
+        unschemed = sum(of_prompt({**body, "response_format": None}) for body in bodies) / rows
         lines.append(
             Line(
-                what=f"prompt tokens per row, packed, 12 words; {rule}",
+                what=f"prompt tokens per row, {rows:,} rows packed, 12 words; {rule}",
                 ours=f"{per_row:.1f}",
                 raw=f"{sum(map(of_prompt, alone)) / len(alone):.1f} one per request",
                 ratio=f"{per_row / own:.2f} × text",
                 goal="≤ 1.5 × text",
                 is_met=_all_right([ours]) and per_row <= 1.5 * own,
                 notes=(
-                    f"text {own:.1f}",
-                    f"{len(together)} packs alone {packs / own:.2f} ×, and {unschemed / own:.2f} × if the schema is not billed",
+                    f"text {own:.1f}; {unschemed / own:.2f} × if the schema is not billed, as in the recordings",
+                    f"{len(together)} packs alone {packs / own:.2f} ×",
                     f"the rest is {len(bodies) - len(together)} requests for rows alone",
                     *_wrong([ours]),
                 ),

@@ -273,12 +273,6 @@ class TestSize:
 
         assert path.stat().st_size < before / 10
 
-    def test_without_a_bound_it_grows(self, open_cache: OpenCache) -> None:
-        cache = open_cache()
-        cache.put({number.to_bytes(4, "big"): ANSWER for number in range(5000)})
-
-        assert cache.info().answers == 5000
-
 
 class TestInfoAndClear:
     def test_it_says_how_much_is_kept_and_from_when(self, open_cache: OpenCache, today: Today, path: Path) -> None:
