@@ -1,79 +1,238 @@
-"""``%%mistral``: ask a model in a cell, and see the answer grow.
+"""``%%mistral`` and ``%mistral``: ask a model in a cell, and see the answer grow.
 
-Keeps to itself: options, and how often the display is refreshed.
-Promises: the final display is exact; an error fails the cell, so that "Run All" stops; an interrupt keeps what has arrived.
-Without a front end that can update a display (a terminal), the answer is printed as it comes.
+Keeps to itself: which word on a line is a command, and how IPython is told of magics, completion and assignment.
+Promises: an error fails the cell, so that "Run All" stops, as a short message (``--debug`` shows all of it); a prompt of several
+words is asked, a single word that is no command is not.
 """
 
-import keyword
-import shlex
-import sys
-import time
-from collections.abc import Iterable
-from contextlib import closing
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
-from IPython.core.error import UsageError
+import pandas as pd
 from IPython.core.interactiveshell import InteractiveShell
-from IPython.core.magic import Magics, line_cell_magic, magics_class
+from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
-from IPython.display import DisplayHandle
 
-from mistral_nb.completion import Completion, Delta
+from mistral_nb.completion import Completion
 from mistral_nb.engine.current import current_session
-from mistral_nb.notebook.display import answer_bundle, without_controls
+from mistral_nb.errors import InvalidOption, MistralNotebookError
+from mistral_nb.notebook import notebook_names
+from mistral_nb.notebook.assignment import register_assignment
+from mistral_nb.notebook.cell_question import CellQuestions
+from mistral_nb.notebook.completion_view import completion_bundle
+from mistral_nb.notebook.config_command import config_command
+from mistral_nb.notebook.display import without_controls
+from mistral_nb.notebook.fix import SYSTEM, LastFailure, last_failed_cell, question_about
+from mistral_nb.notebook.interpolation import interpolated
+from mistral_nb.notebook.model_table import model_table
+from mistral_nb.notebook.options import (
+    AskOptions,
+    ask_arguments,
+    checked_variable_name,
+    is_raw,
+    listed,
+    parsed_options,
+    split_options,
+    words,
+)
+from mistral_nb.notebook.tab_completion import Names, register_completion
 from mistral_nb.settings import Settings, current_settings
 
-_REFRESH_SECONDS = 0.1
-_PLACEHOLDER = "…"
 _HELP_OPTIONS = {"-h", "--help"}
+# How IPython writes a magic: the whole prompt would stand in the message of its error.
+_MAGIC_CALL = "get_ipython().run_"
+_COMMANDS = """
+Line commands:
+  %mistral ask TEXT         ask, with the options above before TEXT; so does %mistral TEXT of several words
+                            answer << %mistral TEXT and answer = %mistral TEXT keep the answer
+  %mistral models           the models that can be asked, with window and price, as a DataFrame
+  %mistral config           the settings that hold; %mistral config NAME=VALUE … sets them for this kernel
+  %mistral sessions         the conversations of --session
+  %mistral reset [NAME]     forget one conversation, or all of them
+  %mistral fix [HINT]       explain the last exception and propose a cell; shows what it sends
+  %mistral insert           put the last answer's code into a cell below
+  %mistral help             this text
+%%mistral_fim fills a gap in code: write <FILL> where it is."""
 
 
 @magics_class
 class MistralMagics(Magics):
-    """The ``mistral`` magic."""
+    """The magics, and what they remember: conversations, the last answer, the last failure."""
 
     shell: InteractiveShell
 
+    def __init__(self, shell: InteractiveShell) -> None:
+        super().__init__(shell)
+        self.questions = CellQuestions(shell)
+        self.last_failure = LastFailure()
+        self.commands: dict[str, Callable[[str], Any]] = {
+            "ask": self._ask,
+            "models": self._models,
+            "config": self._config,
+            "sessions": self._sessions,
+            "reset": self._reset,
+            "fix": self._fix,
+            "insert": self._insert,
+            "help": self._help,
+        }
+
+    @no_var_expand
     @magic_arguments()
-    @argument("-m", "--model", help="Model name or short name; default: the settings' model.")
-    @argument("-s", "--system", help="System message, in quotes when it has spaces.")
-    @argument("-t", "--temperature", type=float, help="Sampling temperature, e.g. 0.2; default: the model's own.")
-    @argument("--max-tokens", type=int, help="Longest answer in tokens; default: the model's own.")
-    @argument("--out", metavar="NAME", help="Also keep the answer (a Completion) in the variable NAME.")
+    @ask_arguments
     @line_cell_magic
-    def mistral(self, line: str, cell: str | None = None) -> None:
-        """Ask a model. The cell is the prompt; the answer is shown as Markdown while it comes."""
-        if cell is None or line.strip() in _HELP_OPTIONS:
-            if line.strip() and line.strip() not in _HELP_OPTIONS:
-                raise UsageError("%mistral takes no text on its line; put the prompt below a line with %%mistral.")
-            usage = self.mistral.parser.format_help().removeprefix("::").replace("%mistral", "%%mistral")
-            print(usage.strip())  # noqa: T201  # help is for the screen
-            return
-        options = self.mistral.parser.parse_args(_words(line))
-        if options.out is not None and (not options.out.isidentifier() or keyword.iskeyword(options.out)):
-            raise UsageError(f"--out {options.out!r} is no variable name; use letters, digits and underscores.")
-        session = current_session()
-        request = session.request(
-            cell,
-            model=options.model,
-            system=options.system,
-            temperature=options.temperature,
-            max_tokens=options.max_tokens,
+    def mistral(self, line: str, cell: str | None = None) -> Any:
+        """Ask a model. The cell is the prompt; the answer is shown as Markdown while it comes.
+
+        {name}, {name.attr} and {name[key]} in the prompt become what the notebook's variables hold; every other brace stays.
+        """
+        with self._errors(line):
+            if cell is None or line.strip() in _HELP_OPTIONS:
+                return self._line(line)
+            self.questions.ask(cell, self._options(line))
+        return None
+
+    @no_var_expand
+    @magic_arguments()
+    @argument("-m", "--model", help="Model that can fill in; default: codestral-latest, embedded: local-small.")
+    @argument("--max-tokens", type=int, help="Longest filling in tokens; default: the model's own.")
+    @argument("--out", metavar="NAME", help="Also keep the filling (a Completion) in the variable NAME.")
+    @argument("--debug", action="store_true", help="Show the whole traceback of an error.")
+    @cell_magic
+    def mistral_fim(self, line: str, cell: str) -> None:
+        """Fill a gap in code: <FILL>, or what stands between <FILL> and </FILL>. The whole code goes into a cell below."""
+        with self._errors(line):
+            parsed = parsed_options(self.mistral_fim.parser, words(line))
+            out = parsed.out and checked_variable_name(parsed.out)
+            options = AskOptions(model=parsed.model, max_tokens=parsed.max_tokens, out=out, debug=parsed.debug)
+            self.questions.fill_gap(cell, options)
+
+    def names(self) -> Names:
+        """Return what Tab can offer now."""
+        return Names(
+            variables=notebook_names.variables(self.shell),
+            sessions=self.questions.conversations.names(),
+            commands=list(self.commands),
         )
-        has_front_end = hasattr(self.shell, "kernel")
-        answer = _Answer(request.model, screen=_Notebook() if has_front_end else _Terminal())
+
+    def _line(self, line: str) -> Any:
+        text = line.strip()
+        if not text or text in _HELP_OPTIONS:
+            return self._help("")
+        option_text, prompt = split_options(line)
+        first, _, rest = prompt.partition(" ")
+        if first in self.commands:
+            return self.commands[first](f"{option_text} {rest}".strip())
+        if prompt and " " not in prompt and not option_text.strip():
+            raise InvalidOption(
+                f"%mistral has no command {prompt!r}.",
+                f"{listed(prompt, self.commands)} To ask it: %mistral ask {prompt}",
+            )
+        return self._ask(line)
+
+    def _ask(self, line: str) -> Any:
+        option_text, prompt = split_options(line)
+        return self.questions.ask(prompt, self._options(option_text))
+
+    def _models(self, line: str) -> pd.DataFrame:
+        _expect_nothing("models", line)
+        return model_table(current_session())
+
+    def _config(self, line: str) -> None:
+        _say(config_command(words(line)))
+
+    def _sessions(self, line: str) -> None:
+        _expect_nothing("sessions", line)
+        known = self.questions.conversations
+        rows = []
+        for name in known.names():
+            conversation = known[name]
+            turns = len(conversation.exchanges)
+            question = " ".join(conversation.exchanges[-1].question.split())
+            rows.append(f"{name}: {turns} turn{'' if turns == 1 else 's'}, {conversation.model}, last: {question[:60]}")
+        _say("\n".join(rows) or "There are no sessions yet; %%mistral --session NAME begins one.")
+
+    def _reset(self, line: str) -> None:
+        names = words(line)
+        if len(names) > 1:
+            raise InvalidOption(f"%mistral reset is given {names}.", "Give one name, or none to forget all sessions.")
+        known = self.questions.conversations.names()
+        forgotten = self.questions.conversations.forget(names[0] if names else None)
+        if names and not forgotten:
+            raise InvalidOption(f"There is no session {names[0]!r}.", listed(names[0], known))
+        _say(f"Forgotten: {', '.join(forgotten)}." if forgotten else "There were no sessions.")
+
+    def _fix(self, line: str) -> Any:
+        option_text, hint = split_options(line)
+        options = self._options(option_text)
+        question = question_about(last_failed_cell(self.shell, self.last_failure.cell), hint)
+        # Not a prompt of the reader's: a brace of the failed cell is no variable to fill in.
+        options = replace(options, raw=True, system=options.system or SYSTEM)
+        answer = self.questions.ask(question, options, is_shown_first=True)
+        if answer is not None and options.form != "code":
+            self._insert("")
+        return answer
+
+    def _insert(self, line: str) -> None:
+        _expect_nothing("insert", line)
+        if self.questions.last_answer is None:
+            raise InvalidOption("There is no answer yet.", "Ask with %%mistral first.")
+        self.questions.insert_code(self.questions.last_answer)
+
+    def _help(self, line: str) -> None:
+        usage = self.mistral.parser.format_help().removeprefix("::").replace("%mistral", "%%mistral").strip()
+        _say(f"{usage}\n{_COMMANDS}")
+
+    def _options(self, line: str) -> AskOptions:
+        """Return the options of a line, with variables in their values."""
+        given = words(line)
+        if not any(is_raw(word) for word in given):
+            variables = notebook_names.variables(self.shell)
+            given = [interpolated(word, variables) for word in given]
+        return AskOptions.of(parsed_options(self.mistral.parser, given))
+
+    @contextmanager
+    def _errors(self, line: str) -> Iterator[None]:
+        """Have an error shown as its message alone, or with ``--debug`` with all frames."""
         try:
-            with closing(session.stream(request)) as pieces:
-                answer.follow(pieces)
-        finally:  # an interrupted or broken answer is kept as far as it came
-            if options.out is not None:
-                self.shell.user_ns[options.out] = answer.completion
+            yield
+        except MistralNotebookError as error:
+            self._show_as(error, all_frames="--debug" in line.split())
+            raise
+
+    def _show_as(self, error: MistralNotebookError, *, all_frames: bool) -> None:
+        message = error._render_traceback_  # of the class: asked for when the traceback is complete
+
+        def rendered() -> list[str]:
+            if not all_frames:
+                return [line for line in message() if _MAGIC_CALL not in line]
+            lines: list[str] = self.shell.InteractiveTB.structured_traceback(type(error), error, error.__traceback__)
+            return lines
+
+        error._render_traceback_ = rendered  # type: ignore[method-assign]  # IPython's own hook
+
+
+MistralMagics.mistral.__doc__ = f"{MistralMagics.mistral.__doc__}\n{_COMMANDS}\n"
 
 
 def register(shell: InteractiveShell) -> None:
-    """Register the magic in this shell and say in one line which model answers, and why."""
-    shell.register_magics(MistralMagics)
+    """Register the magics in this shell and say in one line which model answers, and why.
+
+    Loaded again, it keeps the conversations.
+    """
+    before = shell.magics_manager.registry.get(MistralMagics.__name__)
+    magics = MistralMagics(shell)
+    if before is not None:
+        shell.events.unregister("post_run_cell", before.last_failure.note)
+        magics.questions.conversations = before.questions.conversations
+        magics.questions.last_answer = before.questions.last_answer
+        magics.last_failure.cell = before.last_failure.cell
+    shell.register_magics(magics)
+    shell.events.register("post_run_cell", magics.last_failure.note)
+    register_completion(shell, magics.names)
+    register_assignment(shell)
+    _register_completions_view(shell, magics.questions)
     print(f"mistral_nb: {who_answers(current_settings())}")  # noqa: T201  # the line that the user is promised
 
 
@@ -96,91 +255,25 @@ def who_answers(settings: Settings) -> str:
     return f"the embedded {name}{title} on this machine answers ({settings.reason}).{hint}{missing}"
 
 
-class _Screen(Protocol):
-    """Where an answer is shown while it grows."""
+def _register_completions_view(shell: InteractiveShell, questions: CellQuestions) -> None:
+    """Show an answer that a cell ends with as an answer, unless this cell has shown it already."""
 
-    def show(self, text: str) -> None:
-        """Show the text so far."""
+    def show(answer: Completion) -> None:
+        if not questions.was_just_shown(answer):
+            bundle, facts = completion_bundle(answer, current_session())
+            shell.display_pub.publish(bundle, facts)
 
-    def finish(self, text: str, note: str) -> None:
-        """Show the whole text, and below it what the reader must know of how it ended."""
-
-
-class _Notebook:
-    """One display that is updated in place."""
-
-    def __init__(self) -> None:
-        self._handle = DisplayHandle()
-        self._is_shown = False
-
-    def show(self, text: str) -> None:
-        self._put(text or _PLACEHOLDER, "")
-
-    def finish(self, text: str, note: str) -> None:
-        self._put(text, note)
-
-    def _put(self, text: str, note: str) -> None:
-        bundle = answer_bundle(text, note=note)
-        if self._is_shown:
-            self._handle.update(bundle, raw=True)
-        else:
-            self._handle.display(bundle, raw=True)
-        self._is_shown = True
+    assert shell.display_formatter is not None
+    shell.display_formatter.ipython_display_formatter.for_type(Completion, show)
 
 
-class _Terminal:
-    """What was printed can't be taken back, so only what is new is printed."""
-
-    def __init__(self) -> None:
-        self._printed = 0
-
-    def show(self, text: str) -> None:
-        sys.stdout.write(without_controls(text[self._printed :]))
-        sys.stdout.flush()
-        self._printed = len(text)
-
-    def finish(self, text: str, note: str) -> None:
-        self.show(text)
-        sys.stdout.write(f"\n({note})\n" if note else "\n")
+def _expect_nothing(command: str, line: str) -> None:
+    if line.strip():
+        raise InvalidOption(
+            f"%mistral {command} is given {line.strip()!r}, and takes nothing.",
+            f"To ask it: %mistral ask {command} {line.strip()}",
+        )
 
 
-class _Answer:
-    """An answer that grows, and its display."""
-
-    def __init__(self, model: str, *, screen: _Screen) -> None:
-        self.completion = Completion(text="", model=model, finish_reason="")
-        self._screen = screen
-
-    def follow(self, pieces: Iterable[Delta]) -> None:
-        """Show the pieces as they come; however it ends, the display is exact when this returns or raises."""
-        note = ""
-        self._screen.show("")
-        shown = time.perf_counter()
-        try:
-            for delta in pieces:
-                self.completion = self.completion.extended_by(delta)
-                note = "stopped before the end"
-                is_first_text = bool(delta.text) and delta.text == self.completion.text
-                if is_first_text or time.perf_counter() - shown >= _REFRESH_SECONDS:
-                    self._screen.show(self.completion.text)
-                    shown = time.perf_counter()
-            note = _why_incomplete(self.completion)
-        finally:
-            self._screen.finish(self.completion.text, note)
-
-
-def _why_incomplete(answer: Completion) -> str:
-    """Return what the reader must know of how the answer ended; nothing when it is whole."""
-    if answer.is_truncated:
-        return f"cut at {answer.usage.completion_tokens} tokens; raise --max-tokens for more"
-    if answer.finish_reason == "stop":
-        return ""
-    return f"{answer.model} ended with finish_reason {answer.finish_reason!r}"
-
-
-def _words(line: str) -> list[str]:
-    """Split a line as a shell does; UsageError where a quote is left open."""
-    try:
-        return shlex.split(line)
-    except ValueError as error:
-        raise UsageError(f"{error} in: {line.strip()}") from None
+def _say(text: str) -> None:
+    print(without_controls(text))  # noqa: T201  # what was asked for

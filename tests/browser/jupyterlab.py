@@ -41,6 +41,14 @@ _RUN_ALL = f"""async () => {{
   await window.jupyterapp.commands.execute("notebook:run-all-cells");
   return notebook.content.widgets.filter(cell => cell.model.type === "code").map(cell => cell.model.outputs.toJSON());
 }}"""
+_START_CELL = f"""number => {{
+  const notebook = {_NOTEBOOK};
+  window.jupyterapp.shell.activateById(notebook.id);
+  notebook.content.activeCellIndex = number;
+  window.jupyterapp.commands.execute("notebook:run-cell");
+}}"""
+_OUTPUTS = f"number => {_NOTEBOOK}.content.widgets[number].model.outputs.toJSON()"
+_CELLS = f"() => {_NOTEBOOK}.content.widgets.map(cell => [cell.model.sharedModel.source, cell.model.executionCount])"
 
 
 @contextmanager
@@ -96,6 +104,39 @@ def run_all(page: Page) -> list[list[dict[str, Any]]]:
     """Run all cells; returns the outputs of each code cell."""
     outputs: list[list[dict[str, Any]]] = page.evaluate(_RUN_ALL)
     return outputs
+
+
+def start_cell(page: Page, number: int) -> None:
+    """Run one cell, without waiting for it."""
+    page.evaluate(_START_CELL, number)
+
+
+def run_cell(page: Page, number: int) -> list[dict[str, Any]]:
+    """Run one cell and return its outputs."""
+    start_cell(page, number)
+    _until(lambda: page.evaluate(_CELLS)[number][1] is not None and page.evaluate(_STATE) == "idle", START_SECONDS)
+    return outputs_of(page, number)
+
+
+def outputs_of(page: Page, number: int) -> list[dict[str, Any]]:
+    """Return the outputs of one cell as they are now."""
+    outputs: list[dict[str, Any]] = page.evaluate(_OUTPUTS, number)
+    return outputs
+
+
+def cells_of(page: Page) -> list[tuple[str, int | None]]:
+    """Return the source and the execution count of each cell."""
+    return [(source, count) for source, count in page.evaluate(_CELLS)]
+
+
+def interrupt(page: Page) -> None:
+    """Interrupt the kernel, as the button does."""
+    page.evaluate('window.jupyterapp.commands.execute("notebook:interrupt-kernel")')
+
+
+def choose_theme(page: Page, name: str) -> None:
+    """Change the theme, e.g. to "JupyterLab Dark"."""
+    page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
 
 
 def _answers(url: str) -> bool:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mistral_nb.notebook.display import answer_bundle
+from mistral_nb.notebook import display
+from mistral_nb.notebook.display import GrowingHtml, answer_bundle, markdown_html
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -110,7 +111,7 @@ def test_markdown_is_rendered(markdown: str, html: str) -> None:
 
 def test_amounts_of_money_are_not_typeset_as_formulas() -> None:
     """JupyterLab leaves alone what has this class (MathJax's own convention)."""
-    assert 'class="mistral-nb mathjax_ignore"' in answer_bundle("from $5 to $10")["text/html"]
+    assert 'class="mistral-nb mathjax_ignore tex2jax_ignore"' in answer_bundle("from $5 to $10")["text/html"]
 
 
 def test_plain_text_is_the_text_itself() -> None:
@@ -119,3 +120,83 @@ def test_plain_text_is_the_text_itself() -> None:
 
 def test_a_note_says_below_the_text_why_it_is_incomplete() -> None:
     assert answer_bundle("half", note="stopped")["text/plain"] == "half\n\n(stopped)"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_can_not_act_while_it_grows(text: str) -> None:
+    growing = GrowingHtml()
+
+    for end in range(1, len(text) + 1):
+        assert harmful(f"<style></style>{growing.of(text[:end])}") == []
+
+
+def test_hostile_steps_and_footers_can_not_act() -> None:
+    html = answer_bundle("x", footer=HOSTILE[0], steps=HOSTILE)["text/html"]
+
+    assert harmful(html) == []
+
+
+ANSWER = """# Title
+
+A paragraph
+of two lines.
+
+- one
+- two
+
+  still two
+
+```python
+def f():
+
+    return 1
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+$$
+x = 1
+
+$$
+
+The end.
+"""
+
+
+def without_blank(html: str) -> str:
+    return re.sub(r"\s+", " ", html).strip()
+
+
+def test_what_has_grown_looks_like_what_is_read_at_once() -> None:
+    growing = GrowingHtml()
+    for end in range(len(ANSWER)):
+        html = growing.of(ANSWER[: end + 1])
+
+    assert without_blank(html) == without_blank(markdown_html(ANSWER))
+
+
+def test_a_finished_block_is_rendered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rendered: list[str] = []
+    monkeypatch.setattr(display, "markdown_html", lambda text: rendered.append(text) or text)
+    growing = GrowingHtml()
+    growing.of("first\n\nsecond")
+    rendered.clear()
+    growing.of("first\n\nsecond part")
+
+    assert rendered == ["second part"]
+
+
+def test_colours_are_those_of_the_theme() -> None:
+    style = answer_bundle("x")["text/html"].split("</style>")[0]
+
+    assert re.findall(r"#[0-9a-f]{3,6}\b", style) == []
+    assert "var(--jp-mirror-editor-keyword-color, inherit)" in style
+
+
+def test_another_text_begins_anew() -> None:
+    growing = GrowingHtml()
+    growing.of("first\n\nsecond")
+
+    assert growing.of("another\n\ntext, which is longer") == markdown_html("another\n\ntext, which is longer")

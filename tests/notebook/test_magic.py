@@ -1,54 +1,22 @@
 import os
+import re
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import RichOutput, capture_output
 
 import mistral_nb
 from mistral_nb import errors
+from mistral_nb.backends import event_stream
 from mistral_nb.backends.embedded import process
-from mistral_nb.completion import Completion, Delta
+from mistral_nb.completion import Completion, Delta, TokenUsage
 from tests.fake_api import FakeApi, Fault
+from tests.notebook.cells import ask, displays, kept, line, run
 
-
-@pytest.fixture
-def shell() -> Iterator[InteractiveShell]:
-    """A real IPython shell with the extension loaded, as in a terminal."""
-    shell = InteractiveShell.instance()
-    with capture_output():
-        shell.run_line_magic("load_ext", "mistral_nb")
-    shell.user_ns.pop("answer", None)
-    yield shell
-    shell.run_line_magic("unload_ext", "mistral_nb")
-    InteractiveShell.clear_instance()
-
-
-@pytest.fixture
-def notebook(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
-    """The same shell, as a kernel has it: with displays that can be updated."""
-    monkeypatch.setattr(type(shell), "kernel", object(), raising=False)
-    return shell
-
-
-def ask(shell: InteractiveShell, line: str, cell: str) -> str:
-    with capture_output() as captured:
-        shell.run_cell_magic("mistral", line, cell)
-    return captured.stdout
-
-
-def displays(shell: InteractiveShell, cell: str, line: str = "") -> list[RichOutput]:
-    with capture_output() as captured:
-        shell.run_cell_magic("mistral", line, cell)
-    return captured.outputs
-
-
-def kept(shell: InteractiveShell) -> Completion:
-    return shell.user_ns["answer"]
+README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
 
 
 class TestLoading:
@@ -133,15 +101,43 @@ class TestAsking:
         assert kept(shell).usage.total_tokens > 0
 
     def test_a_terminal_prints_the_answer_once(self, api: FakeApi, shell: InteractiveShell) -> None:
-        assert ask(shell, "", "Hello") == "Answer to: Hello\n"
+        assert ask(shell, "", "Hello").splitlines()[0] == "Answer to: Hello"
+
+    def test_a_terminal_prints_the_footer_below(self, api: FakeApi, shell: InteractiveShell) -> None:
+        assert ask(shell, "", "Hello").splitlines()[1].startswith("[mistral-small-latest · 6 tokens read, 4 written")
 
     def test_a_terminal_is_not_steered_by_an_answer(self, api: FakeApi, shell: InteractiveShell) -> None:
         api.play(Fault(content="\x1b[2Jcleared\x07"))
 
-        assert ask(shell, "", "Hello") == "[2Jcleared\n"
+        assert ask(shell, "", "Hello").splitlines()[0] == "[2Jcleared"
 
     def test_a_notebook_ends_with_the_whole_answer(self, api: FakeApi, notebook: InteractiveShell) -> None:
-        assert displays(notebook, "Hello")[-1].data["text/plain"] == "Answer to: Hello"
+        assert displays(notebook, "Hello")[-1].data["text/plain"].startswith("Answer to: Hello\n\n")
+
+    def test_the_footer_says_who_answered_and_what_it_took(self, api: FakeApi, notebook: InteractiveShell) -> None:
+        footer = displays(notebook, "Hello")[-1].data["text/plain"].splitlines()[-1]
+
+        assert re.fullmatch(
+            r"mistral-small-latest · 6 tokens read, 4 written · unknown price · first token after \d\.\d s, \d\.\d s · stop",
+            footer,
+        )
+
+    def test_the_same_is_in_the_metadata_of_the_output(self, api: FakeApi, notebook: InteractiveShell) -> None:
+        facts = displays(notebook, "Hello")[-1].metadata["mistral_nb"]
+
+        assert {name: facts[name] for name in ("model", "prompt_tokens", "completion_tokens", "finish_reason")} == {
+            "model": "mistral-small-latest",
+            "prompt_tokens": 6,
+            "completion_tokens": 4,
+            "finish_reason": "stop",
+        }
+
+    def test_a_server_that_does_not_say_its_tokens_has_them_estimated(
+        self, api: FakeApi, notebook: InteractiveShell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(event_stream, "usage_from", lambda usage: TokenUsage())
+
+        assert "about 2 tokens read, about 5 written" in displays(notebook, "Hello")[-1].data["text/plain"]
 
     def test_a_notebook_shows_a_placeholder_before_the_first_token(
         self, api: FakeApi, notebook: InteractiveShell
@@ -170,7 +166,7 @@ class TestAsking:
 
     def test_a_cut_answer_says_so(self, api: FakeApi, notebook: InteractiveShell) -> None:
         assert (
-            "cut at 2 tokens; raise --max-tokens"
+            "Cut at 2 tokens; raise --max-tokens"
             in displays(notebook, "Hello", "--max-tokens 2")[-1].data["text/plain"]
         )
 
@@ -214,10 +210,30 @@ class TestInterrupting:
         assert kept(notebook).text.startswith("first words")
 
     def test_an_interrupted_answer_is_marked(self, interrupted: list[RichOutput]) -> None:
-        assert "stopped before the end" in interrupted[-1].data["text/plain"]
+        assert "Stopped before the end" in interrupted[-1].data["text/plain"]
+
+    def test_the_tokens_of_an_interrupted_answer_are_estimated(
+        self, interrupted: list[RichOutput], notebook: InteractiveShell
+    ) -> None:
+        facts = interrupted[-1].metadata["mistral_nb"]
+
+        assert (facts["are_tokens_estimated"], facts["finish_reason"]) == (True, "interrupted")
+        assert kept(notebook).usage.completion_tokens > 0
 
     def test_an_interrupt_closes_the_connection(self, interrupted: list[RichOutput], api: FakeApi) -> None:
         assert (api.stats.disconnects, api.stats.in_flight) == (1, 0)
+
+
+def test_an_interrupted_cell_says_so_in_a_line(api: FakeApi, notebook: InteractiveShell) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Completion, "extended_by", interrupt)
+        result, printed = run(notebook, "%%mistral\nHello")
+
+    assert isinstance(result.error_in_exec, KeyboardInterrupt)
+    assert printed.splitlines() == ["KeyboardInterrupt: stopped; the request is closed."]
 
 
 class TestFailing:
@@ -248,6 +264,40 @@ class TestFailing:
         assert "InvalidKey: The API did not accept the key" in captured.stdout
         assert len(captured.stdout.splitlines()) < 8
 
+    def test_an_error_does_not_repeat_the_prompt(self, api: FakeApi, shell: InteractiveShell) -> None:
+        api.play(Fault(status=401, body={"detail": "Unauthorized"}))
+        _, printed = run(shell, "%%mistral\nA very long prompt")
+
+        assert printed.startswith("InvalidKey: ")
+        assert "very long prompt" not in printed
+
+    def test_an_error_inside_of_a_function_shows_the_readers_lines(self, api: FakeApi, shell: InteractiveShell) -> None:
+        api.play(Fault(status=401, body={"detail": "Unauthorized"}))
+        run(shell, "def ask():\n    %mistral Hello there\n")
+        _, printed = run(shell, "ask()")
+
+        assert "<module>, line 1: ask()" in printed
+
+    def test_debug_shows_all_frames(self, api: FakeApi, shell: InteractiveShell) -> None:
+        api.play(Fault(status=401, body={"detail": "Unauthorized"}))
+        _, printed = run(shell, "%%mistral --debug\nHello")
+
+        assert "event_stream.py" in printed or "hosted.py" in printed
+
+    def test_a_mistyped_option_fails_the_cell_as_an_error_does(self, shell: InteractiveShell) -> None:
+        """IPython's own UsageError leaves no error in a notebook's outputs, and papermill would call the run a success."""
+        result, printed = run(shell, "%%mistral --sesion x\nHello")
+
+        assert isinstance(result.error_in_exec, errors.InvalidOption)
+        assert "Did you mean '--session'?" in printed
+
+    def test_an_answer_that_fails_does_not_overwrite_the_variable(self, api: FakeApi, shell: InteractiveShell) -> None:
+        shell.user_ns["answer"] = "before"
+        api.play(Fault(status=401, body={"detail": "Unauthorized"}))
+        run(shell, "%%mistral --out answer\nHello")
+
+        assert shell.user_ns["answer"] == "before"
+
     def test_an_error_never_shows_the_key(self, api: FakeApi, shell: InteractiveShell) -> None:
         api.play(Fault(status=401, body={"detail": f"Invalid API Key {api.api_key}"}))
         with capture_output() as captured:
@@ -259,23 +309,19 @@ class TestFailing:
         with pytest.raises(errors.EmptyPrompt, match="Write what you want to ask"):
             ask(shell, "", "  \n")
 
-    def test_text_on_the_line_is_refused(self, shell: InteractiveShell) -> None:
-        with pytest.raises(UsageError, match="put the prompt below"):
-            shell.run_line_magic("mistral", "what is churn?")
-
     def test_a_quote_left_open_is_refused(self, shell: InteractiveShell) -> None:
-        with pytest.raises(UsageError, match="No closing quotation"):
+        with pytest.raises(errors.InvalidOption, match="No closing quotation"):
             ask(shell, '-s "Be brief', "Hello")
 
     def test_an_unknown_option_is_refused(self, shell: InteractiveShell) -> None:
-        with pytest.raises(UsageError, match="--temprature"):
+        with pytest.raises(errors.InvalidOption, match="--temprature"):
             ask(shell, "--temprature 1", "Hello")
 
     @pytest.mark.parametrize("name", ["my-answer", "class", "2nd"])
     def test_a_variable_name_that_is_none_is_refused_before_anything_is_sent(
         self, api: FakeApi, shell: InteractiveShell, name: str
     ) -> None:
-        with pytest.raises(UsageError, match="is no variable name"):
+        with pytest.raises(errors.InvalidOption, match="is no variable name"):
             ask(shell, f"--out {name}", "Hello")
         assert api.requests == []
 
@@ -284,14 +330,39 @@ class TestFailing:
             ask(shell, "", "Hello")
 
 
-@pytest.mark.parametrize("line", ["", "--help", "-h"])
-def test_the_magic_alone_shows_its_help(shell: InteractiveShell, line: str) -> None:
-    with capture_output() as captured:
-        shell.run_line_magic("mistral", line)
+@pytest.mark.parametrize("typed", ["", "--help", "-h", "help"])
+def test_the_magic_alone_shows_its_help(shell: InteractiveShell, typed: str) -> None:
+    _, printed = line(shell, typed)
 
-    assert all(
-        option in captured.stdout for option in ("--model", "--system", "--temperature", "--max-tokens", "--out")
-    )
+    assert all(word in printed for word in ("--model", "--session", "--dry-run", "%mistral fix", "%%mistral_fim"))
+
+
+def test_asking_ipython_for_the_magic_shows_the_same_help(shell: InteractiveShell) -> None:
+    help_text = shell.object_inspect("%%mistral")["docstring"]
+
+    assert all(word in help_text for word in ("--json SCHEMA", "{name.attr}", "%mistral sessions"))
+
+
+def test_the_readme_lists_exactly_the_options(shell: InteractiveShell) -> None:
+    magic = shell.find_cell_magic("mistral")
+    options = re.findall(r"^\\| `(-[^`]*)`(?:, `(-[^`]*)`)?", README, re.MULTILINE)
+    listed = {option.split()[0] for pair in options for option in pair if option}
+
+    assert listed == set(magic.parser._option_string_actions)
+
+
+def test_the_readme_lists_every_line_command(shell: InteractiveShell) -> None:
+    commands = shell.magics_manager.registry["MistralMagics"].commands
+
+    assert [name for name in commands if f"`%mistral {name}" not in README] == []
+
+
+def test_the_embedded_model_answers_for_nothing(shell: InteractiveShell, embedded: Path) -> None:
+    printed = ask(shell, "--max-tokens 5 --out answer", "Say hello.")
+
+    assert "local-tiny" in printed
+    assert " · $0 · " in printed
+    assert kept(shell).usage.completion_tokens in range(1, 6)
 
 
 def test_a_new_key_is_used_by_the_next_cell(api: FakeApi, shell: InteractiveShell) -> None:
@@ -300,7 +371,7 @@ def test_a_new_key_is_used_by_the_next_cell(api: FakeApi, shell: InteractiveShel
         ask(shell, "", "Hello")
     mistral_nb.configure(api_key=api.api_key)
 
-    assert ask(shell, "", "Hello") == "Answer to: Hello\n"
+    assert ask(shell, "", "Hello").startswith("Answer to: Hello\n")
 
 
 def test_loading_twice_registers_once(shell: InteractiveShell) -> None:

@@ -1,0 +1,72 @@
+"""Code out of an answer, and into a cell below.
+
+Promises: nothing is ever run; without a front end that has cells, the code is printed.
+"""
+
+import ast
+import re
+import sys
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from mistral_nb.notebook.display import without_controls
+
+_PYTHON = {"", "python", "python3", "py", "ipython", "ipython3", "pycon"}
+_FENCE = re.compile(r"^[ \t]*(?P<marks>`{3,}|~{3,})[ \t]*(?P<info>[^\n`]*)$")
+
+
+def python_code(text: str) -> str | None:
+    """Return the Python code of an answer: its fenced blocks, or all of it when it is nothing but code; None when there is none.
+
+    Blocks of another language are left out; a block that the end of a cut answer left open counts.
+    """
+    blocks = [code for language, code in fenced_blocks(text) if language in _PYTHON and code.strip()]
+    if blocks:
+        return "\n\n".join(block.strip("\n") for block in blocks)
+    has_fence = bool(fenced_blocks(text))
+    return text.strip("\n") if not has_fence and _is_python(text) else None
+
+
+def fenced_blocks(text: str) -> list[tuple[str, str]]:
+    """Return the language (in lower case, "" where none is given) and the code of each fenced block."""
+    blocks: list[tuple[str, str]] = []
+    marks, language, indent = "", "", 0
+    lines: list[str] = []
+    for line in text.splitlines():
+        fence = _FENCE.match(line)
+        if not marks:
+            if fence:
+                marks, indent, lines = fence["marks"], len(line) - len(line.lstrip()), []
+                language = (fence["info"].split() or [""])[0].strip("{}.").lower()
+        elif fence and fence["marks"].startswith(marks) and not fence["info"].strip():
+            blocks.append((language, "\n".join(lines)))
+            marks = ""
+        else:  # a block inside of a list is indented with it
+            lines.append(line[indent:] if not line[:indent].strip() else line.lstrip())
+    return [*blocks, (language, "\n".join(lines))] if marks else blocks
+
+
+def as_block(text: str, language: str = "") -> str:
+    """Return the text as a fenced block of Markdown, whatever marks are in it."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def put_below(shell: InteractiveShell, code: str) -> None:
+    """Put the code into a new cell below the one that runs; in a terminal, print it."""
+    code = without_controls(code)
+    if hasattr(shell, "kernel"):
+        shell.set_next_input(code, replace=False)
+    else:
+        sys.stdout.write(f"\n{code}\n")
+
+
+def _is_python(text: str) -> bool:
+    """Whether the text parses, and does something (a single word does not)."""
+    try:
+        statements = ast.parse(text).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(not isinstance(part, ast.Expr) or isinstance(part.value, ast.Call | ast.Await) for part in statements)

@@ -1,0 +1,198 @@
+"""One question, made ready and asked.
+
+Keeps to itself: the three ways to an answer (streamed, with tools, as an object), and how much of a conversation fits.
+Promises: what `told` returns is what is sent; what can't be meant is said before anything is.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mistral_nb.completion import CompletionRequest, JsonObject
+from mistral_nb.engine.session import Session
+from mistral_nb.engine.tokens import estimated_tokens
+from mistral_nb.notebook import notebook_names
+from mistral_nb.notebook.answer_view import AnswerView
+from mistral_nb.notebook.context_window import window_tokens
+from mistral_nb.notebook.conversations import Conversation, Exchange, SentTurns, latest_that_fit
+from mistral_nb.notebook.dry_run import counter_for
+from mistral_nb.notebook.options import AskOptions, found
+from mistral_nb.notebook.outcome import Outcome
+
+_CODE_SYSTEM = "Answer with Python code for a notebook cell, in one fenced code block."
+# Of the window, what is kept free for an answer of unknown length.
+_ANSWER_SHARE = 4
+_MOST_ANSWER_TOKENS = 4_096
+# Estimates are good enough until the window is this full.
+_ESTIMATE_IS_ENOUGH = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A question that is ready to be sent, and the turns that go along with it."""
+
+    request: CompletionRequest
+    question: JsonObject
+    turns: SentTurns | None
+
+
+class Question:
+    """One question, its options, and the session that is asked."""
+
+    def __init__(self, session: Session, text: str, options: AskOptions, variables: Mapping[str, Any]) -> None:
+        self.session = session
+        self.options = options
+        self._text = text
+        self._schema: Any = None
+        self._tools: list[Any] = []
+        if options.json is not None:
+            from mistral_nb.answer_schema import answer_schema
+
+            self._schema = answer_schema(notebook_names.schema(options.json, variables))
+        if options.tools:
+            known = notebook_names.tools(variables)
+            self._tools = [
+                notebook_names.as_tools(found(name, known, option="--tools", kind="function"), name=name)
+                for name in options.tools
+            ]
+
+    def system(self, conversation: Conversation | None) -> str | None:
+        """Return the system message: the one given, or the conversation's; with a word on code where that is wanted."""
+        given = self.options.system or (conversation.system if conversation else None)
+        if self.options.form != "code":
+            return given
+        return f"{given}\n\n{_CODE_SYSTEM}" if given else _CODE_SYSTEM
+
+    @property
+    def model(self) -> str:
+        """The name of the model that is asked."""
+        return self.session.model_name(self.options.model)
+
+    def told(self, conversation: Conversation | None, *, most_turns: int | None = None) -> Told:
+        """Return the request, with as many of the latest turns as fit and at most `most_turns`."""
+        question: JsonObject = {"role": "user", "content": self._text}
+        if conversation is None:
+            return Told(request=self._request([question], None), question=question, turns=None)
+        exchanges = conversation.exchanges
+        latest = exchanges if most_turns is None else exchanges[len(exchanges) - most_turns :]
+        kept = self._that_fit(latest, self._request([question], conversation))
+        messages = [message for exchange in kept for message in exchange.messages]
+        turns = SentTurns(name=conversation.name, sent=len(kept), left_out=len(exchanges) - len(kept))
+        return Told(request=self._request([*messages, question], conversation), question=question, turns=turns)
+
+    def attempts(self, conversation: Conversation | None) -> Iterator[Told]:
+        """Yield what to send, each time with half of the turns, for a model that says the prompt is too long."""
+        told = self.told(conversation)
+        yield told
+        while told.turns is not None and told.turns.sent:
+            told = self.told(conversation, most_turns=told.turns.sent // 2)
+            yield told
+
+    def with_form(self, request: CompletionRequest) -> CompletionRequest:
+        """Return the request with the schema or the tools that go along with it."""
+        if self._schema is not None:
+            from mistral_nb.engine.structured import structured_request
+
+            return structured_request(request, self._schema)
+        if self._tools:
+            from mistral_nb.tools.function_tool import tools_by_name
+
+            return replace(
+                request,
+                tools=tuple(tool.definition() for tool in tools_by_name(self._tools).values()),
+                tool_choice="auto",
+            )
+        return request
+
+    def follow(self, told: Told, view: AnswerView, outcome: Outcome) -> None:
+        """Ask, and show and note what comes."""
+        if self._schema is not None:
+            self._follow_object(told.request, outcome)
+        elif self._tools:
+            self._follow_tools(told.request, view, outcome)
+        else:
+            self._follow_stream(told.request, view, outcome)
+
+    def _follow_stream(self, request: CompletionRequest, view: AnswerView, outcome: Outcome) -> None:
+        with closing(self.session.stream(request)) as pieces:
+            for delta in pieces:
+                outcome.answer = outcome.answer.extended_by(delta)
+                view.grow(outcome.answer.text, is_thinking=bool(outcome.answer.thinking))
+        outcome.whole(request)
+
+    def _follow_object(self, request: CompletionRequest, outcome: Outcome) -> None:
+        from mistral_nb.notebook.object_text import as_json_block
+
+        options = self.options
+        answer = self.session.complete(
+            list(request.messages),
+            model=options.model,
+            temperature=options.temperature,
+            max_tokens=options.max_tokens,
+            schema=self._schema,
+        )
+        outcome.answer = answer
+        outcome.value = answer.parsed
+        outcome.shown_as = as_json_block(answer.parsed)
+
+    def _follow_tools(self, request: CompletionRequest, view: AnswerView, outcome: Outcome) -> None:
+        from mistral_nb.tools.conversation import stream_with_tools
+        from mistral_nb.tools.records import AnswerPiece, CallFinished, Finished
+
+        events = stream_with_tools(
+            list(request.messages),
+            self._tools,
+            model=self.options.model,
+            session=self.session,
+            temperature=self.options.temperature,
+            max_tokens=self.options.max_tokens,
+        )
+        blank = outcome.answer
+        with closing(events):
+            for event in events:
+                if isinstance(event, AnswerPiece):
+                    if event.round != outcome.requests:
+                        outcome.next_round(blank)
+                    outcome.answer = outcome.answer.extended_by(event.delta)
+                    view.grow(outcome.answer.text, is_thinking=bool(outcome.answer.thinking))
+                elif isinstance(event, CallFinished):
+                    view.add_step(str(event.step))
+                elif isinstance(event, Finished):
+                    result = event.answer
+                    outcome.said = tuple(result.messages[len(request.messages) :])
+                    outcome.cost_usd = result.cost_usd
+                    outcome.requests = result.rounds
+                    outcome.whole(request)
+                    seconds = sum(completion.latency_seconds for completion in result.completions)
+                    outcome.answer = replace(outcome.answer, usage=result.usage, latency_seconds=seconds)
+                    outcome.value = result
+
+    def _request(self, messages: list[JsonObject], conversation: Conversation | None) -> CompletionRequest:
+        options = self.options
+        return self.session.request(
+            messages,
+            model=options.model,
+            system=self.system(conversation),
+            temperature=options.temperature,
+            max_tokens=options.max_tokens,
+        )
+
+    def _that_fit(self, exchanges: Sequence[Exchange], request: CompletionRequest) -> Sequence[Exchange]:
+        window = window_tokens(request.model, self.session)
+        if window is None or not exchanges:
+            return exchanges
+        room = window - (request.max_tokens or min(_MOST_ANSWER_TOKENS, window // _ANSWER_SHARE))
+        texts = [str(message.get("content") or "") for exchange in exchanges for message in exchange.messages]
+        guess = sum(map(estimated_tokens, texts)) + sum(
+            estimated_tokens(str(message.get("content") or "")) for message in request.messages
+        )
+        if guess < _ESTIMATE_IS_ENOUGH * room:
+            return exchanges
+        counter = counter_for(request.model, self.session)  # takes a second to load, so only where it matters
+        room -= counter.prompt_tokens(self.with_form(request))
+        return latest_that_fit(
+            exchanges,
+            room_tokens=room,
+            count=lambda message: counter.prompt_tokens(replace(request, messages=(message,))),
+        )
