@@ -16,7 +16,7 @@ def test_a_quick_line_prints_its_table_and_ends_with_0(capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert ended == 0
     assert re.search(r"^what +ours +raw client +ratio +goal +met$", shown, re.MULTILINE)
-    assert re.search(r"^prompt tokens per row, packed, .*[\d.]+ × text +≤ 1\.5 × text", shown, re.MULTILINE)
+    assert re.search(r"^prompt tokens per row, .* rows packed, .*[\d.]+ × text +≤ 1\.5 × text", shown, re.MULTILINE)
     assert "the server's own ceiling" in shown
 
 
