@@ -179,6 +179,8 @@ async def _wait_behind_a_left_request(server: ServerHandle, *, leaves_while_queu
             await asyncio.wait([second], timeout=0.3)
             second.cancel()
             await asyncio.wait([second])
+            if not second.cancelled():  # its answer began just then
+                second.result().close()
         else:
             third = asyncio.create_task(session.post("/v1/chat/completions", json=body()))
         first.close()
