@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=chat_models,
         help=f"embedded model that answers (default {DEFAULT_EMBEDDED_MODEL})",
     )
-    demo.add_argument("--summaries", type=_positive, default=10, metavar="N", help="tickets to summarize (default 10)")
+    demo.add_argument("--summaries", type=_positive, default=8, metavar="N", help="tickets to summarize (default 8)")
     demo.add_argument("--yes", action="store_true", help="download missing weights without asking")
     demo.set_defaults(command=_demo)
 
