@@ -102,6 +102,11 @@ class Settings:
         return self.endpoint or REGIONS[self.region]
 
     @property
+    def is_mistrals_own(self) -> bool:
+        """Whether the hosted address is one of Mistral's, where a model's name says its price, window and tokenizer."""
+        return self.server_url in REGIONS.values()
+
+    @property
     def answered_by(self) -> Literal["hosted", "embedded"]:
         """Who answers a request that names no model."""
         if self.model is not None:

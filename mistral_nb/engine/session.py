@@ -42,7 +42,7 @@ from mistral_nb.engine.sending import Sender
 from mistral_nb.engine.structured import complete_as, structured_request
 from mistral_nb.engine.tokens import TokenCounter, token_counter
 from mistral_nb.errors import InvalidOption, UnknownPrice
-from mistral_nb.settings import REGIONS, Settings, checked_model_name, is_local
+from mistral_nb.settings import Settings, checked_model_name, is_local
 
 DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"}
 DEFAULT_MODERATION_MODEL = "mistral-moderation-2603"
@@ -202,7 +202,7 @@ class Session:
         return receipt_for(
             plan,
             rows_per_request=plan.packs_up_to(requests_at_once=at_once, backend_packs=packs),
-            counter=self._token_counter(plan.model),
+            counter=self.token_counter(plan.model),
             limiter=limiter,
             price=lambda usage: self.cost_usd(plan.model, usage),
             batch_price=lambda usage: self.cost_usd(plan.model, usage, is_batch=True),
@@ -212,7 +212,7 @@ class Session:
         """Return a run of the plan, not yet begun."""
         backend, limiter = self._backend(plan.model), self._limiter(plan.model)
         # Made here, in the caller's thread: loading a tokenizer takes a second.
-        counter = None if plan.options.budget_usd is None else self._token_counter(plan.model)
+        counter = None if plan.options.budget_usd is None else self.token_counter(plan.model)
 
         def sender(on_progress: OnProgress) -> Sender:
             return Sender(
@@ -270,7 +270,7 @@ class Session:
         """Return what the tokens cost: 0 for an embedded model, None where the price is unknown or another's endpoint answers."""
         if is_local(model):
             return Decimal(0)
-        if not self._is_mistrals_own:
+        if not self.settings.is_mistrals_own:
             return None
         price = catalogue.batch_cost_usd if is_batch else catalogue.cost_usd
         return price(model, usage, region=self.settings.region)
@@ -355,12 +355,9 @@ class Session:
             tokens_per_minute=None if is_local(model) else settings.tokens_per_minute,
         )
 
-    def _token_counter(self, model: str) -> TokenCounter:
-        return token_counter(model, is_hosted=not is_local(model) and self._is_mistrals_own)
-
-    @property
-    def _is_mistrals_own(self) -> bool:
-        return self.settings.server_url in REGIONS.values()
+    def token_counter(self, model: str) -> TokenCounter:
+        """Return what counts the tokens of a model that this session asks; it takes a second to load the first time."""
+        return token_counter(model, is_hosted=not is_local(model) and self.settings.is_mistrals_own)
 
     def _backend(self, model: str) -> Backend:
         """Return the backend that answers for the model, made at first use."""

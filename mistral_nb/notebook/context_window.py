@@ -5,7 +5,7 @@ Promises: a number that is published or ours, None where nobody said one; nothin
 
 from mistral_nb import catalogue
 from mistral_nb.engine.session import Session
-from mistral_nb.settings import REGIONS, is_local
+from mistral_nb.settings import is_local
 
 
 def window_tokens(model: str, session: Session) -> int | None:
@@ -16,7 +16,7 @@ def window_tokens(model: str, session: Session) -> int | None:
 
         local = LOCAL_MODELS.get(model)
         return CONTEXT_TOKENS if local is None else min(CONTEXT_TOKENS, local.context_tokens)
-    if session.settings.server_url not in REGIONS.values():
+    if not session.settings.is_mistrals_own:
         return None
     found = catalogue.find_model(model)
     return None if found is None else found.context_tokens

@@ -8,10 +8,9 @@ import json
 from mistral_nb import catalogue
 from mistral_nb.completion import CompletionRequest, TokenUsage
 from mistral_nb.engine.session import Session
-from mistral_nb.engine.tokens import TokenCounter, token_counter
 from mistral_nb.notebook.conversations import SentTurns
 from mistral_nb.notebook.footer import cost_text
-from mistral_nb.settings import REGIONS, is_local
+from mistral_nb.settings import is_local
 
 _MANY = 1_000_000
 
@@ -44,11 +43,6 @@ def sent_text(request: CompletionRequest) -> str:
     return "\n".join(lines)
 
 
-def counter_for(model: str, session: Session) -> TokenCounter:
-    """Return what counts the tokens of a model that this session asks; it takes a second to load the first time."""
-    return token_counter(model, is_hosted=_is_mistrals_own(model, session))
-
-
 def _where(model: str, session: Session) -> str:
     return "on this machine" if is_local(model) else f"at {session.settings.server_url}"
 
@@ -62,14 +56,14 @@ def _options_text(request: CompletionRequest) -> str:
 
 
 def _tokens_text(request: CompletionRequest, session: Session) -> str:
-    counter = counter_for(request.model, session)
+    counter = session.token_counter(request.model)
     how = "counted with Mistral's tokenizer" if counter.is_exact else "estimated"
     most = "" if request.max_tokens is None else f", at most {request.max_tokens:,} to write"
     return f"{'' if counter.is_exact else 'about '}{counter.prompt_tokens(request):,} to read ({how}){most}"
 
 
 def _price_text(request: CompletionRequest, session: Session) -> str:
-    read = counter_for(request.model, session).prompt_tokens(request)
+    read = session.token_counter(request.model).prompt_tokens(request)
     cost = session.cost_usd(request.model, TokenUsage(prompt_tokens=read))
     per_million = session.cost_usd(request.model, TokenUsage(completion_tokens=_MANY))
     if cost is None or per_million is None:
@@ -81,10 +75,6 @@ def _price_text(request: CompletionRequest, session: Session) -> str:
     else:
         written = f"at most {cost_text(per_million * request.max_tokens / _MANY)} to write"
     return f"{cost_text(cost)} to read, {written} (prices of {catalogue.load_catalogue().checked})"
-
-
-def _is_mistrals_own(model: str, session: Session) -> bool:
-    return not is_local(model) and session.settings.server_url in REGIONS.values()
 
 
 def _content(content: object) -> str:

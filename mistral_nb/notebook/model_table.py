@@ -12,7 +12,7 @@ import pandas as pd
 from mistral_nb import catalogue
 from mistral_nb.completion import ModelCard
 from mistral_nb.engine.session import Session
-from mistral_nb.settings import REGIONS, is_local
+from mistral_nb.settings import is_local
 
 _COLUMNS = [
     "model",
@@ -43,7 +43,7 @@ def model_table(session: Session) -> pd.DataFrame:
 
 
 def _hosted_rows(session: Session) -> Iterable[dict[str, Any]]:
-    is_mistrals = session.settings.server_url in REGIONS.values()
+    is_mistrals = session.settings.is_mistrals_own
     # The API lists a model once under each of its names.
     cards = {frozenset({card.id, *card.aliases}): card for card in session.models() if not is_local(card.id)}
     for names, card in sorted(cards.items(), key=lambda item: _first(item[0])):

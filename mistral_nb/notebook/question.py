@@ -16,7 +16,6 @@ from mistral_nb.notebook import notebook_names
 from mistral_nb.notebook.answer_view import AnswerView
 from mistral_nb.notebook.context_window import window_tokens
 from mistral_nb.notebook.conversations import Conversation, Exchange, SentTurns, latest_that_fit
-from mistral_nb.notebook.dry_run import counter_for
 from mistral_nb.notebook.options import AskOptions, found
 from mistral_nb.notebook.outcome import Outcome
 
@@ -189,7 +188,7 @@ class Question:
         )
         if guess < _ESTIMATE_IS_ENOUGH * room:
             return exchanges
-        counter = counter_for(request.model, self.session)  # takes a second to load, so only where it matters
+        counter = self.session.token_counter(request.model)  # takes a second to load, so only where it matters
         room -= counter.prompt_tokens(self.with_form(request))
         return latest_that_fit(
             exchanges,

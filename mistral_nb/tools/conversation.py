@@ -19,9 +19,8 @@ from mistral_nb.completion import Completion, CompletionRequest, JsonObject
 from mistral_nb.engine.chat_request import Messages, shortened
 from mistral_nb.engine.current import current_session
 from mistral_nb.engine.session import Session
-from mistral_nb.engine.tokens import most_tokens, token_counter
+from mistral_nb.engine.tokens import most_tokens
 from mistral_nb.errors import InvalidAnswer, InvalidOption
-from mistral_nb.settings import REGIONS, is_local
 from mistral_nb.tools.call_messages import (
     assistant_message,
     joined_messages,
@@ -330,6 +329,4 @@ class _Conversation:
 
     @cached_property
     def _count(self) -> Callable[[str], int]:
-        model = self._first_request.model
-        is_mistrals = not is_local(model) and self._session.settings.server_url in REGIONS.values()
-        return token_counter(model, is_hosted=is_mistrals).text_tokens
+        return self._session.token_counter(self._first_request.model).text_tokens

@@ -246,7 +246,7 @@ class TestDryRun:
             def prompt_tokens(self, request: Any) -> int:
                 return prompt_tokens(request.body())
 
-        monkeypatch.setattr(Session, "_token_counter", lambda self, model: Counter(None, has_settings=False))
+        monkeypatch.setattr(Session, "token_counter", lambda self, model: Counter(None, has_settings=False))
         mistral_nb.configure(requests_per_minute=60)
         receipt = pd.Series(texts(100)).mistral.classify(LABELS, dry_run=True)
         pd.Series(texts(100)).mistral.classify(LABELS)

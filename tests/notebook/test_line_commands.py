@@ -11,6 +11,7 @@ from mistral_nb import errors
 from mistral_nb.completion import Completion, ModelCard
 from mistral_nb.engine.session import Session
 from mistral_nb.notebook import config_command
+from mistral_nb.settings import REGIONS
 from mistral_nb.tools.records import ToolAnswer
 from tests.fake_api import FakeApi, Fault
 from tests.notebook.cells import kept, line, run
@@ -342,7 +343,7 @@ class TestModels:
     def test_mistrals_own_have_the_catalogues_price(
         self, api: FakeApi, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("mistral_nb.notebook.model_table.REGIONS", {"global": api.url})
+        monkeypatch.setitem(REGIONS, "global", api.url)
         table, _ = line(shell, "models")
 
         assert table.set_index("model").loc["mistral-small-latest", "output_usd_per_million_tokens"] == 0.6
