@@ -96,6 +96,6 @@ def __dir__() -> list[str]:
 
 def load_ipython_extension(shell: "InteractiveShell") -> None:
     """Register ``%%mistral`` and say which model answers (``%load_ext mistral_nb``)."""
-    from mistral_nb.notebook.magic import register
+    from mistral_nb.notebook.magic.magics import register
 
     register(shell)

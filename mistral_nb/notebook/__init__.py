@@ -1,1 +1,1 @@
-"""What Jupyter shows: the magic, the accessor, safe rendering."""
+"""What Jupyter shows: the magic, the accessor, the progress of a run, safe rendering."""

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mistral_nb.errors import InvalidOption
-from mistral_nb.notebook.options import split_options, words
+from mistral_nb.notebook.magic.options import split_options, words
 
 
 @pytest.mark.parametrize(

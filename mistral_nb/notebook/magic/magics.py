@@ -18,16 +18,16 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from mistral_nb.completion import Completion
 from mistral_nb.engine.current import current_session
 from mistral_nb.errors import InvalidOption, MistralNotebookError
-from mistral_nb.notebook import notebook_names
-from mistral_nb.notebook.assignment import register_assignment
-from mistral_nb.notebook.cell_question import CellQuestions
 from mistral_nb.notebook.completion_view import completion_bundle
-from mistral_nb.notebook.config_command import config_command
 from mistral_nb.notebook.display import without_controls
-from mistral_nb.notebook.fix import SYSTEM, LastFailure, last_failed_cell, question_about
-from mistral_nb.notebook.interpolation import interpolated
-from mistral_nb.notebook.model_table import model_table
-from mistral_nb.notebook.options import (
+from mistral_nb.notebook.magic import notebook_names
+from mistral_nb.notebook.magic.assignment import register_assignment
+from mistral_nb.notebook.magic.cell_question import CellQuestions
+from mistral_nb.notebook.magic.config_command import config_command
+from mistral_nb.notebook.magic.fix import SYSTEM, LastFailure, last_failed_cell, question_about
+from mistral_nb.notebook.magic.interpolation import interpolated
+from mistral_nb.notebook.magic.model_table import model_table
+from mistral_nb.notebook.magic.options import (
     AskOptions,
     ask_arguments,
     checked_variable_name,
@@ -37,7 +37,7 @@ from mistral_nb.notebook.options import (
     split_options,
     words,
 )
-from mistral_nb.notebook.tab_completion import Names, register_completion
+from mistral_nb.notebook.magic.tab_completion import Names, register_completion
 from mistral_nb.settings import Settings, current_settings
 
 _HELP_OPTIONS = {"-h", "--help"}

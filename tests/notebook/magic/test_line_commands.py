@@ -10,7 +10,7 @@ import mistral_nb
 from mistral_nb import errors
 from mistral_nb.completion import Completion, ModelCard
 from mistral_nb.engine.session import Session
-from mistral_nb.notebook import config_command
+from mistral_nb.notebook.magic import config_command
 from mistral_nb.settings import REGIONS
 from mistral_nb.tools.records import ToolAnswer
 from tests.fake_api import FakeApi, Fault

@@ -3,7 +3,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from mistral_nb import errors
-from mistral_nb.notebook.fix import MOST_CHARACTERS_OF_A_CELL, FailedCell, question_about
+from mistral_nb.notebook.magic.fix import MOST_CHARACTERS_OF_A_CELL, FailedCell, question_about
 from tests.fake_api import FakeApi, Fault
 from tests.notebook.cells import line, run
 

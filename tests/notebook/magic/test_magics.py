@@ -16,7 +16,7 @@ from mistral_nb.completion import Completion, Delta, TokenUsage
 from tests.fake_api import FakeApi, Fault
 from tests.notebook.cells import ask, displays, kept, line, run
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
 
 
 class TestLoading:

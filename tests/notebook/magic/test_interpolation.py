@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mistral_nb.notebook.interpolation import MOST_CHARACTERS_OF_A_VALUE, interpolated, notebook_variables
+from mistral_nb.notebook.magic.interpolation import MOST_CHARACTERS_OF_A_VALUE, interpolated, notebook_variables
 
 Point = namedtuple("Point", ["x", "y"])
 

@@ -6,8 +6,8 @@ from IPython.utils.capture import capture_output
 
 import mistral_nb
 from mistral_nb import errors
-from mistral_nb.notebook import question
-from mistral_nb.notebook.conversations import Exchange, latest_that_fit
+from mistral_nb.notebook.magic import question
+from mistral_nb.notebook.magic.conversations import Exchange, latest_that_fit
 from tests.fake_api import FakeApi, Fault
 from tests.notebook.cells import ask, displays, line
 

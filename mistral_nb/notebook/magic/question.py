@@ -12,12 +12,12 @@ from typing import Any
 from mistral_nb.completion import CompletionRequest, JsonObject
 from mistral_nb.engine.session import Session
 from mistral_nb.engine.tokens import estimated_tokens
-from mistral_nb.notebook import notebook_names
-from mistral_nb.notebook.answer_view import AnswerView
-from mistral_nb.notebook.context_window import window_tokens
-from mistral_nb.notebook.conversations import Conversation, Exchange, SentTurns, latest_that_fit
-from mistral_nb.notebook.options import AskOptions, found
-from mistral_nb.notebook.outcome import Outcome
+from mistral_nb.notebook.magic import notebook_names
+from mistral_nb.notebook.magic.answer_view import AnswerView
+from mistral_nb.notebook.magic.context_window import window_tokens
+from mistral_nb.notebook.magic.conversations import Conversation, Exchange, SentTurns, latest_that_fit
+from mistral_nb.notebook.magic.options import AskOptions, found
+from mistral_nb.notebook.magic.outcome import Outcome
 
 _CODE_SYSTEM = "Answer with Python code for a notebook cell, in one fenced code block."
 # Of the window, what is kept free for an answer of unknown length.
@@ -121,7 +121,7 @@ class Question:
         outcome.whole(request)
 
     def _follow_object(self, request: CompletionRequest, outcome: Outcome) -> None:
-        from mistral_nb.notebook.object_text import as_json_block
+        from mistral_nb.notebook.magic.object_text import as_json_block
 
         options = self.options
         answer = self.session.complete(

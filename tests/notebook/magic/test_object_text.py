@@ -6,8 +6,8 @@ from typing import Any
 import pydantic
 import pytest
 
-from mistral_nb.notebook.code_cell import fenced_blocks
-from mistral_nb.notebook.object_text import as_json_block
+from mistral_nb.notebook.magic.code_cell import fenced_blocks
+from mistral_nb.notebook.magic.object_text import as_json_block
 
 
 class Town(enum.Enum):

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from mistral_nb.notebook.answer_view import AnswerView, TerminalScreen
+from mistral_nb.notebook.magic.answer_view import AnswerView, TerminalScreen
 
 
 class Clock:

@@ -3,7 +3,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 from mistral_nb import errors
-from mistral_nb.notebook.fill_in_middle import around_gap
+from mistral_nb.notebook.magic.fill_in_middle import around_gap
 from tests.fake_api import FakeApi, Fault
 from tests.notebook.cells import kept, run
 

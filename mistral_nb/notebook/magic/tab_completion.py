@@ -13,9 +13,9 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMa
 from IPython.core.interactiveshell import InteractiveShell
 
 from mistral_nb import catalogue
-from mistral_nb.notebook import notebook_names
-from mistral_nb.notebook.config_command import SETTING_NAMES
-from mistral_nb.notebook.options import FORMS, SWITCHES, VALUES
+from mistral_nb.notebook.magic import notebook_names
+from mistral_nb.notebook.magic.config_command import SETTING_NAMES
+from mistral_nb.notebook.magic.options import FORMS, SWITCHES, VALUES
 
 _IDENTIFIER = "mistral_nb"
 _FIRST = 100.0  # before IPython's own matchers, which then have nothing to add

@@ -11,7 +11,7 @@ from IPython.core.error import StdinNotImplementedError
 
 from mistral_nb import catalogue
 from mistral_nb.errors import SET_KEY_LINE, InvalidOption
-from mistral_nb.notebook.options import listed
+from mistral_nb.notebook.magic.options import listed
 from mistral_nb.settings import Settings, configure, current_settings
 
 SETTING_NAMES = tuple(inspect.signature(configure).parameters)

@@ -1,0 +1,1 @@
+"""``%%mistral`` and its line commands."""
