@@ -4,11 +4,8 @@ Keeps to itself: the options that all verbs share, and their checks.
 Promises: one path for the foreground, the background and the receipt.
 """
 
-import inspect
 import operator
-from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,8 +14,6 @@ if TYPE_CHECKING:
     from mistral_nb.engine.rows import RowTask, RunOptions
     from mistral_nb.engine.rows_run import RowsRun
     from mistral_nb.engine.session import Session
-
-P = ParamSpec("P")
 
 
 class VerbOptions(TypedDict, total=False):
@@ -59,7 +54,7 @@ class VerbOptions(TypedDict, total=False):
     refresh: bool
 
 
-_DEFAULTS: VerbOptions = {
+DEFAULTS: VerbOptions = {
     "model": None,
     "dry_run": False,
     "budget_usd": None,
@@ -70,23 +65,6 @@ _DEFAULTS: VerbOptions = {
     "cache": True,
     "refresh": False,
 }
-
-
-def with_verb_options(verb: Callable[P, Any]) -> Callable[P, Any]:
-    """Show the options of every verb in this one's signature, which ``?`` and tab completion read."""
-
-    @wraps(verb)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Any:
-        return verb(*args, **kwargs)
-
-    signature = inspect.signature(verb)
-    own = [parameter for parameter in signature.parameters.values() if parameter.kind is not parameter.VAR_KEYWORD]
-    shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
-        for (name, default), hint in zip(_DEFAULTS.items(), VerbOptions.__annotations__.values(), strict=True)
-    ]
-    wrapper.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
-    return wrapper
 
 
 def answered(column: "pd.Series[Any]", task: "RowTask", **options: Unpack[VerbOptions]) -> Any:
@@ -166,19 +144,13 @@ def _run_options(chosen: VerbOptions) -> "RunOptions":
 
 
 def _checked(options: VerbOptions) -> VerbOptions:
-    """Return all options; InvalidOption for one that there is not, or that has a value it can't have."""
-    import difflib
-
+    """Return all options; InvalidOption for one with a value it can't have."""
     from mistral_nb.errors import InvalidOption
 
-    for name in options.keys() - _DEFAULTS.keys():
-        near = difflib.get_close_matches(name, _DEFAULTS, n=1)
-        hint = f"Did you mean {near[0]}=? " if near else ""
-        raise InvalidOption(f"There is no option {name}=.", f"{hint}There are: {', '.join(_DEFAULTS)}.")
-    chosen: VerbOptions = {**_DEFAULTS, **options}
+    chosen: VerbOptions = {**DEFAULTS, **options}
     for name in ("dry_run", "details", "background", "cache", "refresh"):
-        if not isinstance(chosen[name], bool):  # type: ignore[literal-required]
-            raise InvalidOption(f"{name} is {chosen[name]!r}.", f"Give {name}=True or {name}=False.")  # type: ignore[literal-required]
+        if not isinstance(chosen[name], bool):
+            raise InvalidOption(f"{name} is {chosen[name]!r}.", f"Give {name}=True or {name}=False.")
     if chosen["errors"] not in ("coerce", "raise"):
         raise InvalidOption(f"errors is {chosen['errors']!r}.", 'Give errors="coerce" or errors="raise".')
     rows = chosen["rows_per_request"]

@@ -274,12 +274,15 @@ class TestOptions:
     )
     def test_an_unknown_option_names_the_nearest(self, api: FakeApi, misspelt: str, meant: str) -> None:
         with pytest.raises(
-            errors.InvalidOption, match=rf"no option {misspelt}=.\nDid you mean {meant}=\? There are: model"
+            errors.InvalidOption,
+            match=rf"no option {misspelt}=.\nDid you mean {meant}=\? There are: column, labels, model",
         ):
             pd.DataFrame({"text": ["a bug"]}).mistral.classify("text", LABELS, **{misspelt: 1})
 
     def test_an_option_that_is_like_none_gets_the_list(self, api: FakeApi) -> None:
-        with pytest.raises(errors.InvalidOption, match=r"no option zzz=.\nThere are: model, dry_run, budget_usd"):
+        with pytest.raises(
+            errors.InvalidOption, match=r"no option zzz=.\nThere are: max_words, model, dry_run, budget_usd"
+        ):
             pd.Series(["a bug"]).mistral.summarize(zzz=1)
 
     @pytest.mark.parametrize(

@@ -1,0 +1,142 @@
+"""Methods of ``series.mistral`` and ``df.mistral``, made of one function per verb.
+
+Keeps to itself: how a verb's signature and docstring become those of its methods, which ``?``, Shift+Tab and tab completion read.
+Promises: both doors run the same function. On a frame the parameter `column` is the column's name, at the place where the verb
+has it, and so are the parameters in `other_columns` (one name, or a list of them); on a Series `column` is the Series. A verb of
+a whole `frame` sees a Series as a frame of one column. An option that there is not is refused with the nearest one that there is.
+"""
+
+import difflib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, get_args
+
+from mistral_nb.errors import InvalidOption
+from mistral_nb.notebook.row_verbs import DEFAULTS, VerbOptions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Verb = Callable[..., Any]
+# Puts what the verb reads (columns, a frame) among the arguments that were given.
+_Read = Callable[[Any, dict[str, Any]], None]
+
+_SELF = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-+\n", re.MULTILINE)
+_COLUMN_DOC = "column\n    Name of the column to read."
+_OPTIONS_ERRORS = """
+InvalidOption, UnknownPrice
+    An option that there is not, a value it can't have, or a budget for a model without a known price.
+KeyProblem, ModelProblem, EmbeddedProblem, WrongEndpoint
+    No row could be answered; what was answered before is kept and not asked again.
+""".strip()
+
+
+def on_series(verb: Verb) -> Verb:
+    """Return the verb as a method of ``series.mistral``."""
+    subject = _subject_of(verb)
+
+    def read(column: "pd.Series[Any]", given: dict[str, Any]) -> None:
+        given[subject] = (
+            column if subject == "column" else column.to_frame("text" if column.name is None else column.name)
+        )
+
+    parameters = [parameter for parameter in _parameters_of(verb) if parameter.name != subject]
+    return _method(verb, parameters, read, own_docs="")
+
+
+def on_frame(verb: Verb, *, other_columns: Sequence[str] = ()) -> Verb:
+    """Return the verb as a method of ``df.mistral``; `other_columns` are parameters that name further columns of the frame."""
+    subject = _subject_of(verb)
+
+    def read(frame: "pd.DataFrame", given: dict[str, Any]) -> None:
+        from mistral_nb.engine.columns import column_of
+
+        given[subject] = frame if subject == "frame" else column_of(frame, given["column"])
+        for name in other_columns:
+            names = given.get(name)
+            if names is not None:
+                is_several = isinstance(names, list)
+                given[name] = [column_of(frame, each) for each in names] if is_several else column_of(frame, names)
+
+    if subject == "frame":
+        parameters = [parameter for parameter in _parameters_of(verb) if parameter.name != "frame"]
+        return _method(verb, parameters, read, own_docs="")
+    parameters = [
+        parameter.replace(annotation=str) if parameter.name == "column" else parameter
+        for parameter in _parameters_of(verb)
+    ]
+    return _method(verb, parameters, read, own_docs=_COLUMN_DOC)
+
+
+def _method(verb: Verb, parameters: Sequence[inspect.Parameter], read: _Read, *, own_docs: str) -> Verb:
+    """Return the method with these parameters, which gives the verb what `read` finds in the accessor's Series or frame."""
+    taken = inspect.Signature(parameters)
+    defaults: Mapping[str, object] = DEFAULTS
+    own = [parameter for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD]
+    shared = _options_of(verb)
+    names = [*(parameter.name for parameter in own), *shared]
+
+    def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
+        for name in kwargs:
+            if name not in names:
+                raise _no_option(name, names)
+        try:
+            given = taken.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise TypeError(f"{verb.__name__}: {error}") from None
+        shared_options = given.pop("options", {})
+        read(self._subject, given)
+        return verb(**given, **shared_options)
+
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation)
+        for name, annotation in shared.items()
+    ]
+    method.__signature__ = inspect.Signature([_SELF, *own, *options])  # type: ignore[attr-defined]
+    method.__name__ = method.__qualname__ = verb.__name__
+    method.__module__ = verb.__module__
+    method.__doc__ = _doc(verb, own_docs, shared)
+    return method
+
+
+def _parameters_of(verb: Verb) -> list[inspect.Parameter]:
+    return list(inspect.signature(verb).parameters.values())
+
+
+def _subject_of(verb: Verb) -> str:
+    return "frame" if "frame" in inspect.signature(verb).parameters else "column"
+
+
+def _options_of(verb: Verb) -> dict[str, Any]:
+    """Return name and annotation of each option that the verb shares with others: those of the TypedDict it unpacks."""
+    for parameter in _parameters_of(verb):
+        if parameter.kind is parameter.VAR_KEYWORD:
+            (options,) = get_args(parameter.annotation)
+            return dict(options.__annotations__)
+    return {}
+
+
+def _no_option(name: str, names: Sequence[str]) -> InvalidOption:
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"Did you mean {near[0]}=? " if near else ""
+    return InvalidOption(f"There is no option {name}=.", f"{hint}There are: {', '.join(names)}.")
+
+
+def _doc(verb: Verb, own_docs: str, shared: Iterable[str]) -> str:
+    """Return the verb's docstring with what its door and the shared options add to the sections Parameters and Raises."""
+    summary, *rest = _SECTION.split(inspect.getdoc(verb) or "")
+    sections = {"Parameters": ""} | {title: body.strip("\n") for title, body in zip(rest[::2], rest[1::2], strict=True)}
+    described = _described_options()
+    sections["Parameters"] = "\n".join(filter(None, [own_docs, sections["Parameters"], *map(described.get, shared)]))
+    if shared:
+        sections["Raises"] = "\n".join(filter(None, [sections.get("Raises", ""), _OPTIONS_ERRORS]))
+    written = [f"{title}\n{'-' * len(title)}\n{body}" for title, body in sections.items() if body]
+    return "\n\n".join([summary.strip(), *written])
+
+
+def _described_options() -> dict[str, str]:
+    """Return the paragraph of each option of `VerbOptions`, by its name."""
+    *_, attributes = _SECTION.split(inspect.getdoc(VerbOptions) or "")
+    return {entry.split("\n", 1)[0]: entry for entry in re.split(r"\n(?=\w)", attributes.strip())}
