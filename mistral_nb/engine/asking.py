@@ -4,7 +4,7 @@ Promises: a stream that was left early closes its connection; a stream is tried 
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mistral_nb.backends.backend import Backend
 from mistral_nb.completion import CompletionRequest, Delta
@@ -25,8 +25,14 @@ def likely_tokens(texts: Sequence[str], answer_tokens: int | None) -> int:
 
 
 def texts_of(request: CompletionRequest) -> list[str]:
-    """Return the texts of the request's messages."""
-    return [str(message.get("content") or "") for message in request.messages]
+    """Return the texts of the request's messages; images and the like have none."""
+    return [_text_of(message.get("content")) for message in request.messages]
+
+
+def _text_of(content: Any) -> str:
+    if isinstance(content, str) or content is None:
+        return content or ""
+    return "\n".join(_text_of(chunk.get("text") or chunk.get("thinking")) for chunk in content)
 
 
 async def ask(call: Callable[[], Awaitable[T]], *, limiter: Limiter, retry: RetryPolicy, tokens: int) -> T:

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from mistral_nb.completion import Completion
-from mistral_nb.notebook.magic.conversations import SentTurns
+from mistral_nb.notebook.conversations import SentTurns
 
 METADATA_KEY = "mistral_nb"
 INTERRUPTED = "interrupted"

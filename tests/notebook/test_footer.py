@@ -3,8 +3,8 @@ from decimal import Decimal
 import pytest
 
 from mistral_nb.completion import Completion, TokenUsage
+from mistral_nb.notebook.conversations import SentTurns
 from mistral_nb.notebook.footer import Bill, cost_text, footer_text, metadata, why_incomplete
-from mistral_nb.notebook.magic.conversations import SentTurns
 
 ANSWER = Completion(
     text="Hello",

@@ -13,19 +13,19 @@ from IPython.core.interactiveshell import InteractiveShell
 from mistral_nb.completion import Completion
 from mistral_nb.engine.current import current_session
 from mistral_nb.errors import EmptyPrompt, PromptTooLong
+from mistral_nb.notebook.code_cell import as_block, put_below, python_code
+from mistral_nb.notebook.conversations import Conversation, Conversations, Exchange
 from mistral_nb.notebook.display import without_controls
 from mistral_nb.notebook.footer import footer_text, metadata, why_incomplete
+from mistral_nb.notebook.frame_context import described
 from mistral_nb.notebook.magic import notebook_names
 from mistral_nb.notebook.magic.answer_view import AnswerView, screen_for
-from mistral_nb.notebook.magic.code_cell import as_block, put_below, python_code
-from mistral_nb.notebook.magic.conversations import Conversation, Conversations, Exchange
 from mistral_nb.notebook.magic.dry_run import dry_run_text, sent_text
 from mistral_nb.notebook.magic.fill_in_middle import around_gap
-from mistral_nb.notebook.magic.frame_context import described
 from mistral_nb.notebook.magic.interpolation import interpolated
 from mistral_nb.notebook.magic.options import AskOptions, found
-from mistral_nb.notebook.magic.outcome import Outcome
 from mistral_nb.notebook.magic.question import Question, Told
+from mistral_nb.notebook.outcome import Outcome
 
 
 class CellQuestions:

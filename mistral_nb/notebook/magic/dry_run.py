@@ -8,8 +8,8 @@ import json
 from mistral_nb import catalogue
 from mistral_nb.completion import CompletionRequest, TokenUsage
 from mistral_nb.engine.session import Session
+from mistral_nb.notebook.conversations import SentTurns
 from mistral_nb.notebook.footer import cost_text
-from mistral_nb.notebook.magic.conversations import SentTurns
 from mistral_nb.settings import is_local
 
 _MANY = 1_000_000

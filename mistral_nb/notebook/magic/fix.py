@@ -16,7 +16,7 @@ from typing import Any
 from IPython.core.interactiveshell import InteractiveShell
 
 from mistral_nb.errors import InvalidOption
-from mistral_nb.notebook.magic.code_cell import as_block
+from mistral_nb.notebook.code_cell import as_block
 from mistral_nb.settings import current_settings
 
 MOST_CHARACTERS_OF_A_CELL = 8_000

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-from mistral_nb.notebook.magic.frame_context import compact, is_frame
+from mistral_nb.notebook.frame_context import compact, is_frame
 
 # What is not text is bounded; a text is the reader's own words, and is never cut.
 MOST_CHARACTERS_OF_A_VALUE = 20_000

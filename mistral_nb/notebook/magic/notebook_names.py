@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from IPython.core.interactiveshell import InteractiveShell
 
-from mistral_nb.notebook.magic.frame_context import Frame, is_frame
+from mistral_nb.notebook.frame_context import Frame, is_frame
 from mistral_nb.notebook.magic.interpolation import notebook_variables
 from mistral_nb.notebook.magic.options import found
 

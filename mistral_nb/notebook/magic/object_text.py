@@ -5,7 +5,7 @@ Promises: any object becomes a code block; what JSON has not is shown as Python 
 
 from typing import Any
 
-from mistral_nb.notebook.magic.code_cell import as_block
+from mistral_nb.notebook.code_cell import as_block
 
 
 def as_json_block(value: Any) -> str:

@@ -1,30 +1,24 @@
 """One question, made ready and asked.
 
-Keeps to itself: the three ways to an answer (streamed, with tools, as an object), and how much of a conversation fits.
+Keeps to itself: the three ways to an answer (streamed, with tools, as an object).
 Promises: what `told` returns is what is sent; what can't be meant is said before anything is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mistral_nb.completion import CompletionRequest, JsonObject
 from mistral_nb.engine.session import Session
-from mistral_nb.engine.tokens import estimated_tokens
+from mistral_nb.notebook.context_window import exchanges_that_fit
+from mistral_nb.notebook.conversations import Conversation, SentTurns
 from mistral_nb.notebook.magic import notebook_names
 from mistral_nb.notebook.magic.answer_view import AnswerView
-from mistral_nb.notebook.magic.context_window import window_tokens
-from mistral_nb.notebook.magic.conversations import Conversation, Exchange, SentTurns, latest_that_fit
 from mistral_nb.notebook.magic.options import AskOptions, found
-from mistral_nb.notebook.magic.outcome import Outcome
+from mistral_nb.notebook.outcome import Outcome
 
 _CODE_SYSTEM = "Answer with Python code for a notebook cell, in one fenced code block."
-# Of the window, what is kept free for an answer of unknown length.
-_ANSWER_SHARE = 4
-_MOST_ANSWER_TOKENS = 4_096
-# Estimates are good enough until the window is this full.
-_ESTIMATE_IS_ENOUGH = 0.4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +69,8 @@ class Question:
             return Told(request=self._request([question], None), question=question, turns=None)
         exchanges = conversation.exchanges
         latest = exchanges if most_turns is None else exchanges[len(exchanges) - most_turns :]
-        kept = self._that_fit(latest, self._request([question], conversation))
+        bare = self.with_form(self._request([question], conversation))
+        kept = exchanges_that_fit(latest, bare, self.session)
         messages = [message for exchange in kept for message in exchange.messages]
         turns = SentTurns(name=conversation.name, sent=len(kept), left_out=len(exchanges) - len(kept))
         return Told(request=self._request([*messages, question], conversation), question=question, turns=turns)
@@ -175,23 +170,4 @@ class Question:
             system=self.system(conversation),
             temperature=options.temperature,
             max_tokens=options.max_tokens,
-        )
-
-    def _that_fit(self, exchanges: Sequence[Exchange], request: CompletionRequest) -> Sequence[Exchange]:
-        window = window_tokens(request.model, self.session)
-        if window is None or not exchanges:
-            return exchanges
-        room = window - (request.max_tokens or min(_MOST_ANSWER_TOKENS, window // _ANSWER_SHARE))
-        texts = [str(message.get("content") or "") for exchange in exchanges for message in exchange.messages]
-        guess = sum(map(estimated_tokens, texts)) + sum(
-            estimated_tokens(str(message.get("content") or "")) for message in request.messages
-        )
-        if guess < _ESTIMATE_IS_ENOUGH * room:
-            return exchanges
-        counter = self.session.token_counter(request.model)  # takes a second to load, so only where it matters
-        room -= counter.prompt_tokens(self.with_form(request))
-        return latest_that_fit(
-            exchanges,
-            room_tokens=room,
-            count=lambda message: counter.prompt_tokens(replace(request, messages=(message,))),
         )

@@ -1,23 +1,16 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
 
 import mistral_nb
 from mistral_nb import errors
-from mistral_nb.notebook.magic import question
-from mistral_nb.notebook.magic.conversations import Exchange, latest_that_fit
+from mistral_nb.notebook import context_window
 from tests.fake_api import FakeApi, Fault
 from tests.notebook.cells import ask, displays, line
 
 
 def contents(api: FakeApi, number: int = -1) -> list[str]:
     return [message["content"] for message in api.requests[number].body["messages"]]
-
-
-def exchange(size: int) -> Exchange:
-    return Exchange(messages=({"role": "user", "content": "x" * size}, {"role": "assistant", "content": "y"}))
 
 
 def test_a_session_sends_its_earlier_turns(api: FakeApi, shell: InteractiveShell) -> None:
@@ -92,7 +85,7 @@ def test_tool_calls_are_part_of_the_turn(api: FakeApi, shell: InteractiveShell) 
 def test_the_oldest_turns_are_left_out_when_the_window_is_full(
     api: FakeApi, notebook: InteractiveShell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(question, "window_tokens", lambda model, session: 120)
+    monkeypatch.setattr(context_window, "window_tokens", lambda model, session: 120)
     for _ in range(3):
         ask(notebook, "--session long --max-tokens 10", "word " * 30)
     shown = displays(notebook, "And now?", "--session long --max-tokens 10")[-1].data["text/plain"]
@@ -146,20 +139,3 @@ def test_an_unknown_session_is_not_forgotten_silently(api: FakeApi, shell: Inter
 
     with pytest.raises(errors.InvalidOption, match="Did you mean 'review'"):
         line(shell, "reset reviw")
-
-
-@given(st.lists(st.integers(0, 30), max_size=8), st.integers(0, 100))
-def test_what_fits_is_the_latest_and_as_many_as_possible(sizes: list[int], room: int) -> None:
-    exchanges = [exchange(size) for size in sizes]
-    kept = latest_that_fit(exchanges, room_tokens=room, count=lambda message: len(message["content"]))
-    dropped = len(exchanges) - len(kept)
-
-    assert list(kept) == exchanges[dropped:]
-    assert sum(sizes[dropped:]) + len(kept) <= room
-    assert dropped == 0 or sum(sizes[dropped - 1 :]) + len(kept) + 1 > room
-
-
-def test_a_window_that_is_not_known_holds_everything() -> None:
-    exchanges = [exchange(10_000)] * 3
-
-    assert latest_that_fit(exchanges, room_tokens=None, count=lambda message: 1) == exchanges

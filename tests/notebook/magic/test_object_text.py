@@ -6,7 +6,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from mistral_nb.notebook.magic.code_cell import fenced_blocks
+from mistral_nb.notebook.code_cell import fenced_blocks
 from mistral_nb.notebook.magic.object_text import as_json_block
 
 

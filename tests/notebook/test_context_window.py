@@ -1,7 +1,7 @@
 import pytest
 
 import mistral_nb
-from mistral_nb.notebook.magic.context_window import window_tokens
+from mistral_nb.notebook.context_window import window_tokens
 from tests.fake_api import FakeApi
 
 

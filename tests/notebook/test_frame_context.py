@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.pandas import column, data_frames
 
-from mistral_nb.notebook.magic.frame_context import MOST_CHARACTERS, compact, described
+from mistral_nb.notebook.frame_context import MOST_CHARACTERS, compact, described
 
 
 class Grumpy:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from IPython.core.interactiveshell import InteractiveShell
 
-from mistral_nb.notebook.magic.code_cell import as_block, fenced_blocks, put_below, python_code
+from mistral_nb.notebook.code_cell import as_block, fenced_blocks, put_below, python_code
 
 
 @pytest.mark.parametrize(

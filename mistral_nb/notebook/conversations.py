@@ -1,4 +1,4 @@
-"""Named conversations: what ``--session NAME`` continues.
+"""Conversations as exchanges, and the named ones that ``--session NAME`` continues.
 
 Promises: what is sent is the latest exchanges that fit into the model's window together with the question, and it is known how
 many were left out; kept in this kernel's memory and nowhere else, whatever the settings become.
@@ -12,9 +12,10 @@ from mistral_nb.completion import JsonObject
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
-    """A question and what came of it: messages from the user's to the assistant's last."""
+    """A question and what came of it: messages from the user's to the assistant's last; a pinned one is never left out."""
 
     messages: tuple[JsonObject, ...]
+    is_pinned: bool = False
 
     @property
     def question(self) -> str:
@@ -77,16 +78,17 @@ class Conversations:
 def latest_that_fit(
     exchanges: Sequence[Exchange], *, room_tokens: int | None, count: Callable[[JsonObject], int]
 ) -> Sequence[Exchange]:
-    """Return the latest exchanges that take no more than `room_tokens`; all of them when the room is not known (None).
+    """Return the pinned exchanges and the latest of the others that take no more than `room_tokens`, in their order.
 
-    An exchange that does not fit ends it: an older one without it would answer to nothing.
+    All of them when the room is not known (None). An exchange that does not fit ends the latest ones: an older one without it would
+    answer to nothing.
     """
     if room_tokens is None:
         return exchanges
-    kept = len(exchanges)
-    for exchange in reversed(exchanges):
-        room_tokens -= sum(map(count, exchange.messages))
-        if room_tokens < 0:
-            break
-        kept -= 1
-    return exchanges[kept:]
+    sizes = [sum(map(count, exchange.messages)) for exchange in exchanges]
+    room_tokens -= sum(size for exchange, size in zip(exchanges, sizes, strict=True) if exchange.is_pinned)
+    oldest = len(exchanges)
+    while oldest and (exchanges[oldest - 1].is_pinned or sizes[oldest - 1] <= room_tokens):
+        oldest -= 1
+        room_tokens -= 0 if exchanges[oldest].is_pinned else sizes[oldest]
+    return [*(exchange for exchange in exchanges[:oldest] if exchange.is_pinned), *exchanges[oldest:]]
