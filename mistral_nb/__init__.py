@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mistral_nb.engine.receipt import Receipt
     from mistral_nb.engine.rows_run import BackgroundRun
     from mistral_nb.engine.session import Session
+    from mistral_nb.evaluation.agreement import Evaluation, evaluate
     from mistral_nb.extraction import extract
     from mistral_nb.notebook.progress import FailedRowsWarning
     from mistral_nb.samples import load_sample
@@ -37,6 +38,7 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "Delta",
+    "Evaluation",
     "FailedRowsWarning",
     "Receipt",
     "Session",
@@ -49,6 +51,7 @@ __all__ = [
     "clear_cache",
     "configure",
     "errors",
+    "evaluate",
     "extract",
     "frame_tools",
     "load_sample",
@@ -59,6 +62,7 @@ __all__ = [
 _HOMES = {
     "BackgroundRun": ("mistral_nb.engine.rows_run", "BackgroundRun"),
     "CacheInfo": ("mistral_nb.engine.cache", "CacheInfo"),
+    "Evaluation": ("mistral_nb.evaluation.agreement", "Evaluation"),
     "FailedRowsWarning": ("mistral_nb.notebook.progress", "FailedRowsWarning"),
     "Receipt": ("mistral_nb.engine.receipt", "Receipt"),
     "cache_info": ("mistral_nb.engine.current", "cache_info"),
@@ -69,6 +73,7 @@ _HOMES = {
     "Session": ("mistral_nb.engine.session", "Session"),
     "TokenUsage": ("mistral_nb.completion", "TokenUsage"),
     "configure": ("mistral_nb.settings", "configure"),
+    "evaluate": ("mistral_nb.evaluation.agreement", "evaluate"),
     "extract": ("mistral_nb.extraction", "extract"),
     "load_sample": ("mistral_nb.samples", "load_sample"),
     "session": ("mistral_nb.engine.current", "current_session"),

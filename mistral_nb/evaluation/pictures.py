@@ -1,0 +1,49 @@
+"""Pictures of an evaluation, readable on a light and on a dark page.
+
+Keeps to itself: colours and sizes. Text keeps the colour of the reader's matplotlib style; the squares bring their own ground.
+Promises: matplotlib is imported when the first picture is drawn; nothing global is changed.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from mistral_nb.evaluation.agreement import Evaluation
+
+_LONGEST_NAME = 24
+
+
+def draw_confusion(found: "Evaluation", ax: "Axes | None" = None) -> "Axes":
+    """Return the axes with the confusion drawn: shade by share of the true label, counts as numbers."""
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    counts = found.confusion.to_numpy()
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    if ax is None:
+        side = 1.6 + 0.55 * counts.shape[1]
+        _, ax = plt.subplots(figsize=(side + 1.2, side), layout="constrained")
+    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            ax.text(
+                column,
+                row,
+                f"{count:,}",
+                ha="center",
+                va="center",
+                color="white" if shares[row, column] > 0.5 else "black",
+            )
+    ax.set_xticks(range(counts.shape[1]), [_short(name) for name in found.confusion.columns], rotation=45, ha="right")
+    ax.set_yticks(range(counts.shape[0]), [_short(name) for name in found.confusion.index])
+    ax.set_xlabel("predicted label")
+    ax.set_ylabel("true label")
+    ax.set_title(f"{found.accuracy:.1%} of {found.rows:,} rows right")
+    return ax
+
+
+def _short(label: object) -> str:
+    # A dollar would begin a formula.
+    name = str(label).replace("$", r"\$")
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
