@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.cache import KeptAnswer
-from mistral_nb.engine.columns import details_frame, failures, values_column
+from mistral_nb.engine.columns import details_frame, failures, values_of, with_new_values
 from mistral_nb.engine.rows import PackingAudit, RowsProgress, RowsResult
 from mistral_nb.engine.rows_run import RowsRun
 
@@ -26,7 +26,7 @@ class ColumnRun:
     run
         The run of its distinct texts.
     dtype
-        Of the values.
+        Of the values; a mapping of names to dtypes where a value has several columns.
     kept
         Gives the kept answers of texts by their keys.
     again
@@ -64,9 +64,12 @@ class ColumnRun:
         return self.result.audit
 
     @cached_property
-    def column(self) -> "pd.Series[Any]":
-        """The values: index and name of the column that was read, missing where the text was missing or the row failed."""
-        return values_column(self.source, self.result, dtype=self._dtype)
+    def column(self) -> "pd.Series[Any] | pd.DataFrame":
+        """What the verb gave: index and name of the column that was read, missing where the text was missing or the row failed.
+
+        A frame where the verb gives several columns.
+        """
+        return values_of(self.source, self.result, dtype=self._dtype)
 
     @cached_property
     def failed(self) -> "pd.DataFrame":
@@ -87,18 +90,17 @@ class ColumnRun:
         kept = {from_before[key]: answer for key, answer in self._kept(list(from_before)).items()}
         return details_frame(self.source, result, dtype=self._dtype, kept=kept)
 
-    def retry(self) -> "pd.Series[Any]":
-        """Ask the failed rows again, and those that an interrupted run did not come to; return the whole column with their values.
+    def retry(self) -> "pd.Series[Any] | pd.DataFrame":
+        """Ask the failed rows again, and those that an interrupted run did not come to; return all values.
 
         ``df.mistral.last_run`` is the run over these rows afterwards.
         """
         result = self.result
         numbers = result.texts.numbers
         is_open = [number >= 0 and result.values[number] is None for number in numbers.tolist()]
-        column = self.column.copy()
-        if any(is_open):
-            column[is_open] = self._again(self.source[is_open]).column.array
-        return column
+        if not any(is_open):
+            return self.column.copy()
+        return with_new_values(self.column, is_open, self._again(self.source[is_open]).column)
 
     def __repr__(self) -> str:
         result = self.result

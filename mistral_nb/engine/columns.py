@@ -1,7 +1,7 @@
-"""A pandas column in, distinct texts out; values in, a pandas column out.
+"""A pandas column in, distinct texts out; values in, a pandas column or several out.
 
 Promises: the result has the column's index, untouched; missing and blank texts come back missing; a column that is not text is
-refused with the cast to paste.
+refused with the cast to paste. A dtype that is a mapping of names to dtypes stands for as many columns.
 """
 
 import difflib
@@ -90,12 +90,31 @@ def _no_text(name: object, value: object, cast: str) -> NotText:
     return NotText(problem, f"If it should be read as text, cast it: {cast}")
 
 
-def values_column(column: "pd.Series[Any]", result: RowsResult, *, dtype: Any) -> "pd.Series[Any]":
-    """Return the values with the index and name of the column that was read; missing where there is none."""
+def values_of(column: "pd.Series[Any]", result: RowsResult, *, dtype: Any) -> "pd.Series[Any] | pd.DataFrame":
+    """Return the values with the index of the column that was read; missing where there is none.
+
+    One column of values has the name of the one that was read; several have the names in `dtype`.
+    """
     import pandas as pd
 
-    values = _spread(result.values, result.texts.numbers, dtype)
-    return pd.Series(values, index=column.index, name=column.name)
+    if isinstance(dtype, Mapping):
+        return pd.DataFrame(_value_arrays(result, dtype), index=column.index, columns=list(dtype))
+    return pd.Series(_spread(result.values, result.texts.numbers, dtype), index=column.index, name=column.name)
+
+
+def with_new_values(
+    values: "pd.Series[Any] | pd.DataFrame", is_new: list[bool], new: "pd.Series[Any] | pd.DataFrame"
+) -> "pd.Series[Any] | pd.DataFrame":
+    """Return what `values_of` gave, with the new values, one for each row that `is_new` says."""
+    import pandas as pd
+
+    changed = values.copy()
+    if isinstance(changed, pd.Series):
+        changed[is_new] = new.array
+    else:
+        for name in changed.columns:
+            changed[name] = with_new_values(changed[name], is_new, new[name])
+    return changed
 
 
 def failures(index: "pd.Index[Any]", result: RowsResult) -> "pd.DataFrame":
@@ -131,9 +150,10 @@ def details_frame(
     Returns
     -------
     DataFrame
-        Index of the column; columns value, error (class, str), from_cache (boolean), model, response_id (str), prompt_tokens,
-        completion_tokens (Int64), cost_usd (Float64), latency_seconds (Float64), finish_reason (str). Tokens and cost are what this
-        run paid, so that their sums are its bill: 0 for rows that took a kept answer, or the answer of an equal row further up.
+        Index of the column; columns value (or those of a `dtype` for several), error (class, str), from_cache (boolean), model,
+        response_id (str), prompt_tokens, completion_tokens (Int64), cost_usd (Float64), latency_seconds (Float64), finish_reason
+        (str). Tokens and cost are what this run paid, so that their sums are its bill: 0 for rows that took a kept answer, or the
+        answer of an equal row further up. Where values have a column of such a name, the answer's gets the suffix "_of_answer".
     """
     import numpy as np
     import pandas as pd
@@ -157,34 +177,50 @@ def details_frame(
         column_of_values[is_asked & ~pays] = 0
         return column_of_values
 
-    return pd.DataFrame(
-        {
-            "value": _spread(result.values, numbers, dtype),
-            "error": spread(errors, "str"),
-            "from_cache": spread(is_kept, "boolean"),
-            "model": spread([answer and answer.model for answer in answers], "str"),
-            "response_id": spread([answer and answer.response_id for answer in answers], "str"),
-            "prompt_tokens": once([paid[number].prompt_tokens if number in paid else 0 for number in texts], "Int64"),
-            "completion_tokens": once(
-                [paid[number].completion_tokens if number in paid else 0 for number in texts], "Int64"
-            ),
-            "cost_usd": once(
-                [_dollars(paid[number].cost_usd) if number in paid else 0.0 for number in texts], "Float64"
-            ),
-            "latency_seconds": spread([answer and answer.latency_seconds for answer in answers], "Float64"),
-            "finish_reason": spread([answer and answer.finish_reason for answer in answers], "str"),
-        },
-        index=column.index,
-    )
+    values = _value_arrays(result, dtype)
+    of_answer = {
+        "error": spread(errors, "str"),
+        "from_cache": spread(is_kept, "boolean"),
+        "model": spread([answer and answer.model for answer in answers], "str"),
+        "response_id": spread([answer and answer.response_id for answer in answers], "str"),
+        "prompt_tokens": once([paid[number].prompt_tokens if number in paid else 0 for number in texts], "Int64"),
+        "completion_tokens": once(
+            [paid[number].completion_tokens if number in paid else 0 for number in texts], "Int64"
+        ),
+        "cost_usd": once([_dollars(paid[number].cost_usd) if number in paid else 0.0 for number in texts], "Float64"),
+        "latency_seconds": spread([answer and answer.latency_seconds for answer in answers], "Float64"),
+        "finish_reason": spread([answer and answer.finish_reason for answer in answers], "str"),
+    }
+    columns = values | {f"{name}_of_answer" if name in values else name: array for name, array in of_answer.items()}
+    return pd.DataFrame(columns, index=column.index)
+
+
+def _value_arrays(result: RowsResult, dtype: Any) -> dict[str, Any]:
+    """Return the values of all rows, by the name of their column; "value" where they have but one."""
+    numbers = result.texts.numbers
+    if not isinstance(dtype, Mapping):
+        return {"value": _spread(result.values, numbers, dtype)}
+    return {
+        name: _spread([None if value is None else value.get(name) for value in result.values], numbers, each)
+        for name, each in dtype.items()
+    }
 
 
 def _spread(values: list[Any], numbers: "np.ndarray[Any, Any]", dtype: Any) -> Any:
     """Return an array with the value of each row's text; missing where the row has none."""
+    import numpy as np
     import pandas as pd
 
+    if dtype is object or dtype == "object":  # lists, of which pandas would make a table
+        return np.fromiter((_own_copy(values[number]) if number >= 0 else None for number in numbers), dtype=object)
     if not values:  # nothing can be taken from nothing
         return pd.array([None] * len(numbers), dtype=dtype)
     return pd.array(values, dtype=dtype).take(numbers, allow_fill=True)
+
+
+def _own_copy(value: Any) -> Any:
+    """Return the value so that changing one row's list changes no other's."""
+    return value.copy() if isinstance(value, list | dict) else value
 
 
 def _dollars(amount: Any) -> float | None:

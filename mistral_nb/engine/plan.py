@@ -6,7 +6,7 @@ Promises: nothing is sent here; the work is done in the caller's thread, so that
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from mistral_nb.completion import CompletionRequest
@@ -86,9 +86,9 @@ class RowsPlan:
         """Return the request that asks for these texts."""
         texts = [self.texts.texts[number] for number in numbers]
         if len(texts) == 1:
-            return self.task.request(texts[0], model=self.model)
+            return _row_request(self.task, texts[0], self.model, self.options)
         assert self.task.packing is not None
-        return self.task.packing.request(texts, model=self.model)
+        return _sampled(self.task.packing.request(texts, model=self.model), self.options)
 
     def packs(self, numbers: Sequence[int], *, rows_per_request: int) -> tuple[list[int], list[list[int]]]:
         """Return the numbers that are asked alone, and the others as the packs they make."""
@@ -117,6 +117,17 @@ class RowsPlan:
         if self.keys:
             return self.keys[number]
         return hashlib.sha256(self.texts.texts[number].encode("utf-8", "surrogatepass")).digest()
+
+
+def _row_request(task: RowTask, text: str, model: str, options: RunOptions) -> CompletionRequest:
+    return _sampled(task.request(text, model=model), options)
+
+
+def _sampled(request: CompletionRequest, options: RunOptions) -> CompletionRequest:
+    """Return the request at the temperature that the run is to have."""
+    if options.temperature is None or options.temperature == request.temperature:
+        return request
+    return replace(request, temperature=options.temperature)
 
 
 class _Unanswered:
@@ -149,7 +160,7 @@ def plan_rows(
     keys: list[bytes] = []
     if options.uses_cache and count:
         key_of = answer_keys(
-            lambda text: task.request(text, model=model),
+            lambda text: _row_request(task, text, model, options),
             endpoint=endpoint,
             answering_model=answering_model,
             prompt_version=f"{task.verb}/{task.version}",

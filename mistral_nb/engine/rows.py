@@ -46,7 +46,11 @@ class RowTask(Protocol):
 
     @property
     def dtype(self) -> Any:
-        """The pandas dtype (or its name) of the column of values."""
+        """The pandas dtype (or its name) of the values.
+
+        A mapping of names to dtypes makes each value a JSON object and the result a frame with these columns; what an object
+        lacks is missing. Lists and objects have dtype `object`.
+        """
 
     @property
     def packing(self) -> Packing | None:
@@ -80,12 +84,15 @@ class RunOptions:
         Ask again also where an answer is kept; the new one takes its place.
     budget_usd
         Most that the run may cost.
+    temperature
+        Sampling temperature, part of the question as the prompt is; None keeps the task's own.
     """
 
     rows_per_request: int | None = None
     uses_cache: bool = True
     refreshes: bool = False
     budget_usd: Decimal | None = None
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mistral_nb.engine.session import Session
 
 
+# Of Mistral's API (specification of 2026-08).
+HIGHEST_TEMPERATURE = 1.5
+
+
 class VerbOptions(TypedDict, total=False):
     """The options of every verb.
 
@@ -23,6 +27,10 @@ class VerbOptions(TypedDict, total=False):
     ----------
     model
         Name, alias or short name; default: the settings' model.
+    temperature
+        How freely the model chooses its words, from 0 (always the likeliest) to 1.5; answers at another temperature are other
+        answers, and kept as such. None: the verb's own, which is 0. A choice that the embedded model makes by its probabilities
+        stays the same.
     dry_run
         Return a `Receipt` (rows, requests, tokens, dollars, minutes) and send nothing.
     budget_usd
@@ -44,6 +52,7 @@ class VerbOptions(TypedDict, total=False):
     """
 
     model: str | None
+    temperature: float | None
     dry_run: bool
     budget_usd: float | None
     details: bool
@@ -56,6 +65,7 @@ class VerbOptions(TypedDict, total=False):
 
 DEFAULTS: VerbOptions = {
     "model": None,
+    "temperature": None,
     "dry_run": False,
     "budget_usd": None,
     "details": False,
@@ -140,7 +150,23 @@ def _run_options(chosen: VerbOptions) -> "RunOptions":
         uses_cache=chosen["cache"],
         refreshes=chosen["refresh"],
         budget_usd=checked_budget(chosen["budget_usd"]),
+        temperature=_checked_temperature(chosen["temperature"]),
     )
+
+
+def _checked_temperature(temperature: float | None) -> float | None:
+    from numbers import Real
+
+    from mistral_nb.errors import InvalidOption
+
+    if temperature is None:
+        return None
+    is_number = isinstance(temperature, Real) and not isinstance(temperature, bool)
+    if not is_number or not 0 <= temperature <= HIGHEST_TEMPERATURE:
+        raise InvalidOption(
+            f"temperature is {temperature!r}.", f"Give a number from 0 to {HIGHEST_TEMPERATURE}, e.g. temperature=0.7."
+        )
+    return float(temperature)
 
 
 def _checked(options: VerbOptions) -> VerbOptions:

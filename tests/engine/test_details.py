@@ -281,7 +281,7 @@ class TestOptions:
 
     def test_an_option_that_is_like_none_gets_the_list(self, api: FakeApi) -> None:
         with pytest.raises(
-            errors.InvalidOption, match=r"no option zzz=.\nThere are: max_words, model, dry_run, budget_usd"
+            errors.InvalidOption, match=r"no option zzz=.\nThere are: max_words, model, temperature, dry_run"
         ):
             pd.Series(["a bug"]).mistral.summarize(zzz=1)
 
