@@ -1,13 +1,13 @@
 """The records every layer speaks: what is asked, what came back, what it used.
 
-Keeps to itself: how a request becomes the JSON body of the chat completions API.
+Keeps to itself: how a request becomes the JSON body of the API.
 Promises: frozen records with the API's own field names; nothing here imports the SDK, pandas or IPython.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from mistral_nb.rate_limits import RateLimits
 
@@ -73,6 +73,50 @@ class CompletionRequest:
         body.update({name: value for name, value in optional.items() if value is not None})
         body.update(self.options)
         return body
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The texts of the messages; images and the like have none."""
+        return tuple(_text_of(message.get("content")) for message in self.messages)
+
+
+def _text_of(content: Any) -> str:
+    if isinstance(content, str) or content is None:
+        return content or ""
+    return "\n".join(_text_of(chunk.get("text") or chunk.get("thinking")) for chunk in content)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputsRequest:
+    """Texts for a model that looks at each by itself, with the field names of ``POST /v1/embeddings`` and ``/v1/moderations``.
+
+    Attributes
+    ----------
+    endpoint
+        Which of the two.
+    inputs
+        At least one text; each gets a result of its own, whatever the others are.
+    max_tokens
+        Such a model writes nothing.
+    """
+
+    endpoint: Literal["embeddings", "moderations"]
+    model: str
+    inputs: tuple[str, ...]
+    choice: ClassVar[None] = None
+    max_tokens: ClassVar[int] = 0
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body of the API request."""
+        return {"model": self.model, "input": list(self.inputs)}
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The inputs."""
+        return self.inputs
+
+
+RowRequest = CompletionRequest | InputsRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +257,30 @@ class Moderation:
     flagged: Mapping[str, bool]
     scores: Mapping[str, float]
     model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputsAnswer:
+    """What came back for an `InputsRequest`.
+
+    Attributes
+    ----------
+    results
+        One per input, in their order: a vector (tuple of floats), or a `Moderation`.
+    latency_seconds, rate_limits
+        As in `Completion`.
+    """
+
+    results: tuple[Any, ...]
+    model: str
+    usage: TokenUsage = TokenUsage()
+    response_id: str | None = None
+    latency_seconds: float = 0.0
+    rate_limits: RateLimits | None = None
+    finish_reason: ClassVar[str] = "stop"
+
+
+RowAnswer = Completion | InputsAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

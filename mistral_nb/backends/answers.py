@@ -11,7 +11,16 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mistral_nb.completion import Completion, Embeddings, ModelCard, Moderation, TokenUsage, ToolCall
+from mistral_nb.completion import (
+    Completion,
+    Embeddings,
+    InputsAnswer,
+    InputsRequest,
+    ModelCard,
+    Moderation,
+    TokenUsage,
+    ToolCall,
+)
 from mistral_nb.errors import ConnectionLost, InvalidAnswer, WrongEndpoint, error_from_frame
 
 _AGAIN = "Send it again; if it stays so, check that the endpoint speaks Mistral's API."
@@ -135,6 +144,21 @@ def usage_from(usage: Any) -> TokenUsage:
         completion_tokens=_count(usage.get("completion_tokens")),
         # Until early 2026 the API sent `num_cached_tokens`, since then `prompt_tokens_details`.
         cached_tokens=_count(cached if cached is not None else usage.get("num_cached_tokens")),
+    )
+
+
+def inputs_answer_from(data: Mapping[str, Any], request: InputsRequest) -> InputsAnswer:
+    """Return the results of an embeddings or moderations response, in the order of the request's inputs."""
+    results: Sequence[Any]
+    if request.endpoint == "embeddings":
+        results = embeddings_from(data, model=request.model, expected=len(request.inputs)).vectors
+    else:
+        results = moderations_from(data, model=request.model, expected=len(request.inputs))
+    return InputsAnswer(
+        results=tuple(results),
+        model=str(data.get("model") or request.model),
+        usage=usage_from(data.get("usage")),
+        response_id=_text_or_none(data.get("id")),
     )
 
 

@@ -7,7 +7,16 @@ from one event loop only, the one it was first used on.
 from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
-from mistral_nb.completion import Completion, CompletionRequest, Delta, Embeddings, ModelCard, Moderation
+from mistral_nb.completion import (
+    Completion,
+    CompletionRequest,
+    Delta,
+    Embeddings,
+    InputsAnswer,
+    InputsRequest,
+    ModelCard,
+    Moderation,
+)
 
 
 class Backend(Protocol):
@@ -34,6 +43,9 @@ class Backend(Protocol):
 
     async def complete_row(self, request: CompletionRequest) -> Completion:
         """Return what `complete` does, at less cost per request: for one of many."""
+
+    async def answer_inputs(self, request: InputsRequest) -> InputsAnswer:
+        """Return the vectors or moderations of a request's texts, as one of many requests: nothing is split or tried again."""
 
     def stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
         """Yield the answer piece by piece; the last delta has `finish_reason` and `usage`."""

@@ -10,18 +10,20 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import aclosing
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
-from mistral_nb.backends.answers import embeddings_from, json_object, models_from, moderations_from
+from mistral_nb.backends.answers import json_object, models_from
 from mistral_nb.backends.endpoint import Endpoint
 from mistral_nb.backends.event_stream import EventDecoder, StreamedAnswer
-from mistral_nb.backends.row_wire import RowWire, json_body, read_completion
+from mistral_nb.backends.row_wire import RowWire, json_body, read_completion, read_inputs_answer
 from mistral_nb.backends.sdk_client import Exchange, SdkClient
 from mistral_nb.completion import (
     Completion,
     CompletionRequest,
     Delta,
     Embeddings,
+    InputsAnswer,
+    InputsRequest,
     ModelCard,
     Moderation,
     TokenUsage,
@@ -39,7 +41,6 @@ MAX_BATCH_TEXTS = 128
 MAX_BATCH_BYTES = 32_000
 
 _NOT_OPTIONS = frozenset({"self", "model", "messages", "stream", "retries", "server_url", "timeout_ms", "http_headers"})
-_Answer = TypeVar("_Answer")
 
 
 class HostedBackend:
@@ -61,7 +62,7 @@ class HostedBackend:
     Attributes
     ----------
     rows
-        The wire that `complete_row` takes, for a server's further paths.
+        The wire that `complete_row` and `answer_inputs` take, for a server's further paths.
     """
 
     name = "hosted"
@@ -102,11 +103,15 @@ class HostedBackend:
 
     async def complete_row(self, request: CompletionRequest) -> Completion:
         """Return what `complete` does, for a fraction of its CPU; what needs the SDK's client goes through it all the same."""
-        if self._transport is not None or self.rows.has_foreign_proxy:
+        if self._needs_sdk:
             return await self.complete(request)
         if request.options:  # the names are the SDK's, which takes a while to import
             _check_option_names(frozenset(request.options))
         return await self.rows.complete(request)
+
+    async def answer_inputs(self, request: InputsRequest) -> InputsAnswer:
+        """Return the vectors or moderations of a request's texts, by the same way as `complete_row`."""
+        return await (self._inputs_through_sdk(request) if self._needs_sdk else self.rows.answer_inputs(request))
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
         """Yield the answer piece by piece; the last delta has finish_reason, usage and the whole tool calls.
@@ -137,29 +142,17 @@ class HostedBackend:
 
     async def embed(self, texts: Sequence[str], *, model: str) -> Embeddings:
         """Return one vector per text, in their order; long lists are sent in batches that the API accepts."""
-
-        async def embed_batch(batch: list[str]) -> Embeddings:
-            arguments = _sendable({"model": model, "inputs": batch})
-            exchange = await self._client.call(lambda sdk: sdk.embeddings.create_async(**arguments), model=model)
-            return embeddings_from(json_object(exchange.body or b""), model=model, expected=len(batch))
-
-        answers = [answer for batch in batches(texts) for answer in await _halved_if_too_long(batch, embed_batch)]
+        answers = await self._answers_in_batches("embeddings", texts, model=model)
         return Embeddings(
-            vectors=tuple(vector for answer in answers for vector in answer.vectors),
+            vectors=tuple(vector for answer in answers for vector in answer.results),
             model=answers[0].model if answers else model,
             usage=sum((answer.usage for answer in answers), TokenUsage()),
         )
 
     async def moderate(self, texts: Sequence[str], *, model: str) -> list[Moderation]:
         """Return what the moderation model says of each text, in their order."""
-
-        async def moderate_batch(batch: list[str]) -> list[Moderation]:
-            arguments = _sendable({"model": model, "inputs": batch})
-            exchange = await self._client.call(lambda sdk: sdk.classifiers.moderate_async(**arguments), model=model)
-            return moderations_from(json_object(exchange.body or b""), model=model, expected=len(batch))
-
-        answers = [answer for batch in batches(texts) for answer in await _halved_if_too_long(batch, moderate_batch)]
-        return [moderation for answer in answers for moderation in answer]
+        answers = await self._answers_in_batches("moderations", texts, model=model)
+        return [moderation for answer in answers for moderation in answer.results]
 
     async def models(self) -> list[ModelCard]:
         """Return the models that the endpoint offers to this key."""
@@ -170,6 +163,30 @@ class HostedBackend:
         """Close all connections; a later call opens new ones."""
         await self.rows.aclose()
         await self._client.aclose()
+
+    @property
+    def _needs_sdk(self) -> bool:
+        return self._transport is not None or self.rows.has_foreign_proxy
+
+    async def _answers_in_batches(
+        self, endpoint: Literal["embeddings", "moderations"], texts: Sequence[str], *, model: str
+    ) -> list[InputsAnswer]:
+        answers: list[InputsAnswer] = []
+        for batch in batches(texts):
+            request = InputsRequest(endpoint=endpoint, model=model, inputs=tuple(batch))
+            answers += await _halved_if_too_long(request, self._inputs_through_sdk)
+        return answers
+
+    async def _inputs_through_sdk(self, request: InputsRequest) -> InputsAnswer:
+        arguments = _sendable({"model": request.model, "inputs": list(request.inputs)})
+        is_embeddings = request.endpoint == "embeddings"
+        exchange = await self._client.call(
+            lambda sdk: (sdk.embeddings.create_async if is_embeddings else sdk.classifiers.moderate_async)(**arguments),
+            model=request.model,
+        )
+        return read_inputs_answer(
+            exchange.body or b"", headers=exchange.headers, elapsed_seconds=exchange.elapsed_seconds, request=request
+        )
 
     async def _streamed_deltas(self, exchange: Exchange, model: str) -> AsyncGenerator[Delta]:
         answer, decoder = StreamedAnswer(model=model), EventDecoder()
@@ -205,15 +222,19 @@ def batches(texts: Sequence[str]) -> Iterator[list[str]]:
         yield batch
 
 
-async def _halved_if_too_long(batch: list[str], answer: Callable[[list[str]], Awaitable[_Answer]]) -> list[_Answer]:
-    """Return the answers to a batch: one, or those of its halves where the API finds it too long."""
+async def _halved_if_too_long(
+    request: InputsRequest, answer: Callable[[InputsRequest], Awaitable[InputsAnswer]]
+) -> list[InputsAnswer]:
+    """Return the answers to a request: one, or those of its halves where the API finds it too long."""
+    inputs = request.inputs
     try:
-        return [await answer(batch)]
+        return [await answer(request)]
     except PromptTooLong:
-        if len(batch) == 1:
+        if len(inputs) == 1:
             raise
-    middle = len(batch) // 2
-    return [*await _halved_if_too_long(batch[:middle], answer), *await _halved_if_too_long(batch[middle:], answer)]
+    middle = len(inputs) // 2
+    halves = [replace(request, inputs=part) for part in (inputs[:middle], inputs[middle:])]
+    return [found for half in halves for found in await _halved_if_too_long(half, answer)]
 
 
 def _chat_arguments(request: CompletionRequest) -> dict[str, Any]:

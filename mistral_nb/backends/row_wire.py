@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mistral_nb.backends.answers import completion_from, json_object
+from mistral_nb.backends.answers import completion_from, inputs_answer_from, json_object
 from mistral_nb.backends.connection_errors import (
     CONNECT_TIMEOUT_SECONDS,
     cannot_connect,
@@ -27,7 +27,7 @@ from mistral_nb.backends.connection_errors import (
 )
 from mistral_nb.backends.endpoint import Endpoint
 from mistral_nb.backends.network import is_http_proxy, proxy_for, tls_context
-from mistral_nb.completion import Completion, CompletionRequest
+from mistral_nb.completion import Completion, CompletionRequest, InputsAnswer, InputsRequest
 from mistral_nb.errors import MistralNotebookError, WrongEndpoint, error_from_response
 from mistral_nb.rate_limits import RateLimits
 
@@ -88,6 +88,13 @@ class RowWire:
         reply = await self.post_json(CHAT_PATH, request.body(), model=request.model)
         return read_completion(
             reply.body, headers=reply.headers, elapsed_seconds=reply.elapsed_seconds, model=request.model
+        )
+
+    async def answer_inputs(self, request: InputsRequest) -> InputsAnswer:
+        """Return the results for the texts of one request."""
+        reply = await self.post_json(f"/v1/{request.endpoint}", request.body(), model=request.model)
+        return read_inputs_answer(
+            reply.body, headers=reply.headers, elapsed_seconds=reply.elapsed_seconds, request=request
         )
 
     async def post_json(self, path: str, body: Mapping[str, Any], *, model: str) -> Reply:
@@ -242,6 +249,17 @@ def read_completion(body: bytes, *, headers: Mapping[str, str], elapsed_seconds:
     return replace(
         completion_from(json_object(body), model=model),
         correlation_id=headers.get("mistral-correlation-id"),
+        latency_seconds=elapsed_seconds,
+        rate_limits=RateLimits.from_headers(headers),
+    )
+
+
+def read_inputs_answer(
+    body: bytes, *, headers: Mapping[str, str], elapsed_seconds: float, request: InputsRequest
+) -> InputsAnswer:
+    """Return the results of a successful response; `headers` by lower-case name."""
+    return replace(
+        inputs_answer_from(json_object(body), request),
         latency_seconds=elapsed_seconds,
         rate_limits=RateLimits.from_headers(headers),
     )

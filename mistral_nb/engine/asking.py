@@ -4,7 +4,7 @@ Promises: a stream that was left early closes its connection; a stream is tried 
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from mistral_nb.backends.backend import Backend
 from mistral_nb.completion import CompletionRequest, Delta
@@ -22,17 +22,6 @@ _LIKELY_ANSWER_TOKENS = 500
 def likely_tokens(texts: Sequence[str], answer_tokens: int | None) -> int:
     """Return about how many tokens a question and its answer take."""
     return sum(map(estimated_tokens, texts)) + (_LIKELY_ANSWER_TOKENS if answer_tokens is None else answer_tokens)
-
-
-def texts_of(request: CompletionRequest) -> list[str]:
-    """Return the texts of the request's messages; images and the like have none."""
-    return [_text_of(message.get("content")) for message in request.messages]
-
-
-def _text_of(content: Any) -> str:
-    if isinstance(content, str) or content is None:
-        return content or ""
-    return "\n".join(_text_of(chunk.get("text") or chunk.get("thinking")) for chunk in content)
 
 
 async def ask(call: Callable[[], Awaitable[T]], *, limiter: Limiter, retry: RetryPolicy, tokens: int) -> T:
@@ -61,7 +50,7 @@ async def stream(
     request: CompletionRequest, *, backend: Backend, limiter: Limiter, retry: RetryPolicy
 ) -> AsyncGenerator[Delta]:
     """Yield the answer piece by piece."""
-    tokens = likely_tokens(texts_of(request), request.max_tokens)
+    tokens = likely_tokens(request.texts, request.max_tokens)
 
     async def first_piece() -> tuple[Delta | None, AsyncGenerator[Delta], Reservation]:
         reservation = await limiter.reserve(tokens, is_urgent=True)

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mistral_nb.completion import CompletionRequest
+from mistral_nb.completion import RowRequest
 from mistral_nb.errors import CacheProblem
 
 KEY_VERSION = 2
@@ -37,7 +37,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 _TABLE = """
     CREATE TABLE answers (
         key BLOB PRIMARY KEY,
-        value TEXT NOT NULL,
+        value TEXT NOT NULL, -- JSON; bytes stay bytes in a column of this type
         verb TEXT NOT NULL,
         model TEXT NOT NULL,
         response_id TEXT,
@@ -52,7 +52,7 @@ _TABLE = """
 
 
 def answer_keys(
-    request_for: Callable[[str], CompletionRequest],
+    request_for: Callable[[str], RowRequest],
     *,
     endpoint: str,
     answering_model: str,
@@ -97,7 +97,7 @@ class KeptAnswer:
     Attributes
     ----------
     value
-        The row's value, as JSON can hold it.
+        The row's value: something that JSON can hold, or bytes, which are kept as they are.
     prompt_tokens, completion_tokens
         This row's share of what its request used.
     rows_per_request
@@ -172,10 +172,13 @@ class AnswerCache:
         """
         decoded: dict[str, Any] = {}  # labels are few: each is decoded, and held in memory, once
         found: dict[bytes, Any] = {}
-        for key, text in self._select("key, value", keys, rows_per_request):
-            value = decoded.get(text)
+        for key, stored in self._select("key, value", keys, rows_per_request):
+            if isinstance(stored, bytes):
+                found[key] = stored
+                continue
+            value = decoded.get(stored)
             if value is None:
-                value = decoded[text] = json.loads(text)
+                value = decoded[stored] = json.loads(stored)
             found[key] = value
         return found
 
@@ -183,7 +186,7 @@ class AnswerCache:
         """Return all that is kept of these keys' answers."""
         rows = self._select(f"key, {', '.join(_COLUMNS)}", keys, None)
         return {
-            key: KeptAnswer(**{**dict(zip(_COLUMNS, row, strict=True)), "value": json.loads(row[0])})
+            key: KeptAnswer(**{**dict(zip(_COLUMNS, row, strict=True)), "value": _decoded(row[0])})
             for key, *row in rows
         }
 
@@ -191,7 +194,7 @@ class AnswerCache:
         """Keep these answers, all or none; they are in the file when this returns."""
         now = time.time()
         rows = [
-            (key, _ENCODER.encode(answer.value), *(getattr(answer, name) for name in _COLUMNS[1:]), now)
+            (key, _encoded(answer.value), *(getattr(answer, name) for name in _COLUMNS[1:]), now)
             for key, answer in answers.items()
         ]
         marks = ",".join("?" * (len(_COLUMNS) + 2))
@@ -380,6 +383,15 @@ def _shrink(connection: sqlite3.Connection) -> None:
     # Not with `execute`: it would stop at the first step, which frees one page.
     connection.executescript("PRAGMA incremental_vacuum")
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _encoded(value: Any) -> str | bytes:
+    """Return what the file holds of a value: a vector's digits as JSON would take five times its bytes, and be slow to read."""
+    return value if isinstance(value, bytes) else _ENCODER.encode(value)
+
+
+def _decoded(stored: str | bytes) -> Any:
+    return stored if isinstance(stored, bytes) else json.loads(stored)
 
 
 def _utc(unix_seconds: float | None) -> datetime.datetime | None:

@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mistral_nb.completion import CompletionRequest
+from mistral_nb.completion import InputsRequest, RowRequest
 from mistral_nb.engine.audit import rows_to_audit
 from mistral_nb.engine.cache import AnswerCache, answer_keys
 from mistral_nb.engine.rows import DistinctTexts, RowsProgress, RowTask, RunOptions
 from mistral_nb.engine.tokens import estimated_tokens
 
-# Fewer rows than this save too little to give up being answered alone; more are no cheaper, and answered worse.
+# Fewer rows than this save too little to give up being answered alone.
 FEWEST_PACKED_ROWS = 16
-MOST_PACKED_ROWS = 40
-MOST_PACK_PROMPT_TOKENS = 6000
 MOST_PACK_ANSWER_TOKENS = 4000
 
 
@@ -58,14 +56,17 @@ class RowsPlan:
         backend_packs
             Whether this backend gains from packing.
         """
-        if self.task.packing is None:
+        packing = self.task.packing
+        if packing is None:
             return 1
+        if packing.rows_are_independent:
+            return min(packing.most_rows, self.options.rows_per_request or packing.most_rows)
         if self.options.rows_per_request is not None:
             return self.options.rows_per_request
         count = len(self.unanswered)
         if not backend_packs or requests_at_once is None or count <= requests_at_once:
             return 1
-        return min(MOST_PACKED_ROWS, max(FEWEST_PACKED_ROWS, -(-count // requests_at_once)))
+        return min(packing.most_rows, max(FEWEST_PACKED_ROWS, -(-count // requests_at_once)))
 
     def pack_is_full(self, numbers: Sequence[int], text_tokens: Sequence[int], *, rows_per_request: int) -> bool:
         """Whether no further row goes into a pack of these."""
@@ -73,16 +74,21 @@ class RowsPlan:
         assert packing is not None
         return (
             len(numbers) >= rows_per_request
-            or sum(text_tokens) >= MOST_PACK_PROMPT_TOKENS
+            or sum(text_tokens) >= packing.most_text_tokens
             or (len(numbers) + 1) * packing.answer_tokens > MOST_PACK_ANSWER_TOKENS
         )
+
+    @property
+    def rows_are_independent(self) -> bool:
+        """Whether rows that share a request are answered as if each were alone."""
+        return self.task.packing is not None and self.task.packing.rows_are_independent
 
     def goes_alone(self, text_tokens: int) -> bool:
         """Whether a text is too long to share a request."""
         packing = self.task.packing
         return packing is None or text_tokens > packing.longest_text_tokens
 
-    def request(self, numbers: Sequence[int]) -> CompletionRequest:
+    def request(self, numbers: Sequence[int]) -> RowRequest:
         """Return the request that asks for these texts."""
         texts = [self.texts.texts[number] for number in numbers]
         if len(texts) == 1:
@@ -111,6 +117,8 @@ class RowsPlan:
 
     def audited(self, packs: Sequence[Sequence[int]]) -> list[int]:
         """Return the numbers in these packs that are asked again alone."""
+        if self.rows_are_independent:
+            return []
         return rows_to_audit([number for pack in packs if len(pack) > 1 for number in pack], self._text_hash)
 
     def _text_hash(self, number: int) -> bytes:
@@ -119,12 +127,14 @@ class RowsPlan:
         return hashlib.sha256(self.texts.texts[number].encode("utf-8", "surrogatepass")).digest()
 
 
-def _row_request(task: RowTask, text: str, model: str, options: RunOptions) -> CompletionRequest:
+def _row_request(task: RowTask, text: str, model: str, options: RunOptions) -> RowRequest:
     return _sampled(task.request(text, model=model), options)
 
 
-def _sampled(request: CompletionRequest, options: RunOptions) -> CompletionRequest:
+def _sampled(request: RowRequest, options: RunOptions) -> RowRequest:
     """Return the request at the temperature that the run is to have."""
+    if isinstance(request, InputsRequest):  # nothing is sampled
+        return request
     if options.temperature is None or options.temperature == request.temperature:
         return request
     return replace(request, temperature=options.temperature)

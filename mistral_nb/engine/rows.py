@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from mistral_nb.completion import Completion, CompletionRequest, TokenUsage
+from mistral_nb.completion import RowRequest, TokenUsage
 from mistral_nb.engine.cache import KeptAnswer
 from mistral_nb.errors import MistralNotebookError
 
@@ -27,18 +27,34 @@ class Packing(Protocol):
     def longest_text_tokens(self) -> int:
         """A text of more tokens is asked alone."""
 
-    def request(self, texts: Sequence[str], *, model: str) -> CompletionRequest:
+    @property
+    def rows_are_independent(self) -> bool:
+        """Whether no text of a request can change what is answered to another, as with embeddings.
+
+        Then as many share one as go into it, whichever backend answers, and none is asked again alone to compare.
+        """
+
+    @property
+    def most_rows(self) -> int:
+        """Rows in one request, where the caller does not say otherwise."""
+
+    @property
+    def most_text_tokens(self) -> int:
+        """A request whose texts have so many tokens takes no further one."""
+
+    def request(self, texts: Sequence[str], *, model: str) -> RowRequest:
         """Return the request that asks for all the texts."""
 
-    def values(self, completion: Completion, *, count: int) -> list[Any]:
+    def values(self, answer: Any, *, count: int) -> list[Any]:
         """Return the value of each text, in order, or the exception that is in its place; raises when nothing can be read."""
 
 
 class RowTask(Protocol):
-    """One verb with its options, pure and without state: text in, request out; completion in, value out.
+    """One verb with its options, pure and without state: text in, request out; answer in, value out.
 
     `version` changes with the prompt, so that kept answers to an older prompt are not mixed with new ones. A request depends on
-    nothing but the text and the task's own options, and a value is something that JSON can hold.
+    nothing but the text and the task's own options. A value is something that JSON can hold, or bytes; the answer that it is read
+    from is a `Completion`, or an `InputsAnswer` where the requests are `InputsRequest`s.
     """
 
     verb: ClassVar[str]
@@ -60,11 +76,11 @@ class RowTask(Protocol):
     def answer_tokens(self) -> int:
         """About how many tokens an answer has."""
 
-    def request(self, text: str, *, model: str) -> CompletionRequest:
+    def request(self, text: str, *, model: str) -> RowRequest:
         """Return the request for one row's text."""
 
-    def value(self, completion: Completion) -> Any:
-        """Return the row's value; raises an `AnswerProblem` or `Refused` when the completion holds none."""
+    def value(self, answer: Any) -> Any:
+        """Return the row's value; raises an `AnswerProblem` or `Refused` when the answer holds none."""
 
     def agrees(self, value: Any, other: Any) -> bool:
         """Whether two values for one text say the same."""

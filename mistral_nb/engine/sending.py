@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mistral_nb.backends.backend import Backend
-from mistral_nb.completion import Completion, CompletionRequest, TokenUsage
+from mistral_nb.completion import InputsRequest, RowAnswer, RowRequest, TokenUsage
 from mistral_nb.engine.audit import Audit
 from mistral_nb.engine.bill import Bill, share_of
 from mistral_nb.engine.budget import Budget
@@ -95,8 +95,8 @@ class Sender:
         self._news = asyncio.Event()
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stopped_by: BaseException | None = None
-        request = plan.task.request("", model=plan.model)
-        self._frame_tokens = sum(estimated_tokens(str(message["content"])) for message in request.messages)
+        self._rows_are_independent = plan.rows_are_independent
+        self._frame_tokens = sum(map(estimated_tokens, plan.task.request("", model=plan.model).texts))
 
     @property
     def audit(self) -> Audit | None:
@@ -155,10 +155,10 @@ class Sender:
             self._stop(error)
             return None
 
-    async def _send(self, unit: Unit, request: CompletionRequest, reservation: Reservation, held_usd: Decimal) -> None:
+    async def _send(self, unit: Unit, request: RowRequest, reservation: Reservation, held_usd: Decimal) -> None:
         unit.first_sent = unit.first_sent or time.monotonic()
         try:
-            completion = await self._backend.complete_row(request)
+            answer = await self._ask(request)
         except MistralNotebookError as error:
             reservation.failed(error)
             # An answer that was lost on its way, or can't be read, may have been billed: what was held for it stays held.
@@ -166,14 +166,19 @@ class Sender:
                 self._budget.settle(held_usd, Decimal(0))
             self._failed(unit, error)
             return
-        usage = completion.usage
-        reservation.settle(tokens=usage.total_tokens, rate_limits=completion.rate_limits)
+        usage = answer.usage
+        reservation.settle(tokens=usage.total_tokens, rate_limits=answer.rate_limits)
         cost_usd = self._price(usage)
         self._budget.settle(held_usd, cost_usd or Decimal(0))
         self._failures_in_a_row = 0
         self.bill.add(usage, cost_usd)
         self.progress.requests, self.progress.cost_usd = self.bill.requests, self.bill.cost_usd
-        self._answered(unit, completion, cost_usd)
+        self._answered(unit, answer, cost_usd)
+
+    async def _ask(self, request: RowRequest) -> RowAnswer:
+        if isinstance(request, InputsRequest):
+            return await self._backend.answer_inputs(request)
+        return await self._backend.complete_row(request)
 
     def _sent(self, reservation: Reservation, sending: "asyncio.Task[None]") -> None:
         reservation.release()  # of one that was cancelled, also before its first step; otherwise this does nothing
@@ -184,23 +189,23 @@ class Sender:
 
     # What came back.
 
-    def _answered(self, unit: Unit, completion: Completion, cost_usd: Decimal | None) -> None:
+    def _answered(self, unit: Unit, answer: RowAnswer, cost_usd: Decimal | None) -> None:
         """Read the answer; what can be read is kept with all the others of this turn of the loop."""
         try:
-            values = self._values(unit, completion)
+            values = self._values(unit, answer)
         except MistralNotebookError as error:
-            self.bill.share(unit.numbers, {}, completion.usage, cost_usd)
+            self.bill.share(unit.numbers, {}, answer.usage, cost_usd)
             self._failed(unit, error)
             return
         answers = {
-            number: self._kept(value, completion, place=place, count=len(values))
+            number: self._kept(value, answer, place=place, count=len(values))
             for place, (number, value) in enumerate(zip(unit.numbers, values, strict=True))
             if not isinstance(value, MistralNotebookError)
         }
-        self._queue.note_for_audit(unit, {number: answer.value for number, answer in answers.items()})
+        self._queue.note_for_audit(unit, {number: kept.value for number, kept in answers.items()})
         if not self._unkept:
             asyncio.get_running_loop().call_soon(self._keep)
-        self._unkept.append(_Answered(unit, answers, completion.usage, cost_usd))
+        self._unkept.append(_Answered(unit, answers, answer.usage, cost_usd))
 
     def _keep(self) -> None:
         """Write what was answered in one transaction, then give it to the rows."""
@@ -229,24 +234,24 @@ class Sender:
         self._on_progress(self.progress)
         self._news.set()
 
-    def _values(self, unit: Unit, completion: Completion) -> list[Any]:
+    def _values(self, unit: Unit, answer: RowAnswer) -> list[Any]:
         task = self._plan.task
         if len(unit.numbers) == 1:
-            return [task.value(completion)]
+            return [task.value(answer)]
         assert task.packing is not None
-        return task.packing.values(completion, count=len(unit.numbers))
+        return task.packing.values(answer, count=len(unit.numbers))
 
-    def _kept(self, value: Any, completion: Completion, *, place: int, count: int) -> KeptAnswer:
+    def _kept(self, value: Any, answer: RowAnswer, *, place: int, count: int) -> KeptAnswer:
         return KeptAnswer(
             value=value,
             verb=self._plan.task.verb,
-            model=completion.model,
-            response_id=completion.response_id,
-            finish_reason=completion.finish_reason,
-            prompt_tokens=share_of(completion.usage.prompt_tokens, place, count),
-            completion_tokens=share_of(completion.usage.completion_tokens, place, count),
-            latency_seconds=completion.latency_seconds,
-            rows_per_request=count,
+            model=answer.model,
+            response_id=answer.response_id,
+            finish_reason=answer.finish_reason,
+            prompt_tokens=share_of(answer.usage.prompt_tokens, place, count),
+            completion_tokens=share_of(answer.usage.completion_tokens, place, count),
+            latency_seconds=answer.latency_seconds,
+            rows_per_request=1 if self._rows_are_independent else count,
         )
 
     def _is_the_rows(self, number: int, *, asked_alone: bool) -> bool:
@@ -324,7 +329,7 @@ class Sender:
 
     # Money.
 
-    def _most_usd(self, request: CompletionRequest) -> Decimal:
+    def _most_usd(self, request: RowRequest) -> Decimal:
         """Return the most that a request can cost; 0 where nothing is held, because there is no limit."""
         if self._counter is None:
             return Decimal(0)

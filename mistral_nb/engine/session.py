@@ -26,7 +26,7 @@ from mistral_nb.completion import (
     TokenUsage,
 )
 from mistral_nb.engine.account import Account
-from mistral_nb.engine.asking import ask, likely_tokens, stream, texts_of
+from mistral_nb.engine.asking import ask, likely_tokens, stream
 from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.cache import AnswerCache
 from mistral_nb.engine.chat_request import Messages, chat_request, shortened
@@ -335,7 +335,7 @@ class Session:
         return await self._ask(
             lambda: backend.complete(request),
             model=request.model,
-            texts=texts_of(request),
+            texts=request.texts,
             answer_tokens=request.max_tokens,
         )
 

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from mistral_nb import catalogue
-from mistral_nb.completion import CompletionRequest, JsonObject
+from mistral_nb.completion import CompletionRequest, InputsRequest, JsonObject, RowRequest
 
 # Tekken is the tokenizer of all of these, with one vocabulary (only control tokens differ); mistral-common ships it.
 # Not here: models whose tokenizer Mistral has not published (codestral-2508, mistral-large-4-0).
@@ -94,7 +94,7 @@ class TokenCounter:
         """Return the tokens of a text alone, without what a message puts around it."""
         return self._count(text)
 
-    def prompt_tokens(self, request: CompletionRequest) -> int:
+    def prompt_tokens(self, request: RowRequest) -> int:
         """Return the tokens the API will report as `prompt_tokens`.
 
         Messages with the control tokens around them, tools, and the settings line of models that have one. The schema of
@@ -102,15 +102,19 @@ class TokenCounter:
         not counted. Whether that holds for every model is not known; `most_prompt_tokens` counts it. Images, audio and
         documents are not counted.
         """
+        if isinstance(request, InputsRequest):
+            return sum(self._count(text) + _START for text in request.inputs)
         settings = _settings(request) if self._has_settings and not _asks_for_json(request) else ""
         return self._tokens(request, self._count, self._count_repeated, settings=settings)
 
-    def most_prompt_tokens(self, request: CompletionRequest) -> int:
+    def most_prompt_tokens(self, request: RowRequest) -> int:
         """Return a number that `prompt_tokens` of the answer will not exceed, e.g. to hold money or a limit for it.
 
         The schema of `response_format` is counted, and where the tokenizer is not known every byte is a token. (Other
         people's servers may add a system prompt of their own, which nobody can count.)
         """
+        if isinstance(request, InputsRequest):
+            return sum(self._most(text) + _MOST_AROUND_A_MESSAGE for text in request.inputs)
         tokens = self._tokens(request, self._most, self._most_repeated, settings=_settings(request))
         if request.response_format is not None:
             tokens += self._most_repeated(_json(request.response_format))

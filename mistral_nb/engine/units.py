@@ -62,6 +62,7 @@ class UnitQueue:
         self._ready: deque[Unit] = deque()
         self._audits: dict[int, list[Unit]] = {}
         self._has_decided_packing = False
+        self._rows_per_request = 1
 
     def next(self) -> Unit | None:
         """Return what to ask next: what must be asked again, then new rows, then audits; None when all of it is asked."""
@@ -82,7 +83,7 @@ class UnitQueue:
 
     def add(self, number: int) -> None:
         """Ask this text as if it were new: nobody else will."""
-        is_long = self.audit is not None and self._plan.goes_alone(self._tokens(number))
+        is_long = self._rows_per_request > 1 and self._plan.goes_alone(self._tokens(number))
         (self._new_long if is_long else self._new).append(number)
 
     def ask_again(self, unit: Unit) -> None:
@@ -146,10 +147,13 @@ class UnitQueue:
         at_once = min(limiter.max_concurrency, limiter.burst_requests) if limiter.is_known else None
         rows_per_request = plan.packs_up_to(requests_at_once=at_once, backend_packs=self._packs_rows)
         self._has_decided_packing = rows_per_request > 1 or at_once is not None
+        self._rows_per_request = rows_per_request
         if rows_per_request == 1:
             return
         alone, packs = plan.packs(self._new, rows_per_request=rows_per_request)
         self._new_long, self._new = deque(alone), deque(number for pack in packs for number in pack)
+        if plan.rows_are_independent:
+            return
         self.audit = Audit(plan.task.agrees, rows_per_request=rows_per_request)
         for number in plan.audited(packs):
             self.audit.begin(number)
@@ -159,7 +163,7 @@ class UnitQueue:
         """Take the new rows of the next request from the queue."""
         if not self._new:
             return [self._new_long.popleft()]
-        rows_per_request = self.audit.rows_per_request if self.audit is not None else 1
+        rows_per_request = self.audit.rows_per_request if self.audit is not None else self._rows_per_request
         numbers: list[int] = []
         tokens: list[int] = []
         while self._new:

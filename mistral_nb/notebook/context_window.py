@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from mistral_nb import catalogue
 from mistral_nb.completion import CompletionRequest
-from mistral_nb.engine.asking import texts_of
 from mistral_nb.engine.session import Session
 from mistral_nb.engine.tokens import estimated_tokens
 from mistral_nb.notebook.conversations import Exchange, latest_that_fit
@@ -56,7 +55,7 @@ def exchanges_that_fit(
     room = window - (request.max_tokens or min(_MOST_ANSWER_TOKENS, window // _ANSWER_SHARE))
     bare = replace(request, tools=(), tool_choice=None)
     earlier = tuple(message for exchange in exchanges for message in exchange.messages)
-    guess = sum(map(estimated_tokens, texts_of(replace(request, messages=(*earlier, *request.messages)))))
+    guess = sum(map(estimated_tokens, replace(request, messages=(*earlier, *request.messages)).texts))
     if guess < _ESTIMATE_IS_ENOUGH * room:
         return exchanges
     counter = session.token_counter(request.model)  # takes a second to load, so only where it matters

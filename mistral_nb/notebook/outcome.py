@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject, TokenUsage
-from mistral_nb.engine.asking import texts_of
 from mistral_nb.engine.session import Session
 from mistral_nb.engine.tokens import estimated_tokens
 from mistral_nb.notebook.footer import INTERRUPTED, Bill
@@ -75,7 +74,7 @@ class Outcome:
         self.value = self.answer
 
     def _estimate(self, request: CompletionRequest) -> None:
-        read = sum(map(estimated_tokens, texts_of(request)))
+        read = sum(map(estimated_tokens, request.texts))
         written = estimated_tokens(self.answer.text) + estimated_tokens(self.answer.thinking)
         self.answer = replace(self.answer, usage=TokenUsage(prompt_tokens=read, completion_tokens=written))
         self.is_estimated = True

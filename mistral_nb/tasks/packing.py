@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject
 from mistral_nb.errors import InvalidAnswer
@@ -50,6 +50,10 @@ class PackedRows:
     read: Callable[[Any], Any]
     answer_tokens: int
     longest_text_tokens: int
+
+    rows_are_independent: ClassVar[bool] = False
+    most_rows: ClassVar[int] = 40  # more are no cheaper, and answered worse
+    most_text_tokens: ClassVar[int] = 6000
 
     def request(self, texts: Sequence[str], *, model: str) -> CompletionRequest:
         """Return the request that asks for all the texts; their ids are 1, 2, …"""

@@ -23,6 +23,8 @@ from mistral_nb.completion import (
     CompletionRequest,
     Delta,
     Embeddings,
+    InputsAnswer,
+    InputsRequest,
     LabelChoice,
     ModelCard,
     Moderation,
@@ -161,12 +163,16 @@ class EmbeddedBackend:
         await self._check(model)
         return await self._answer(lambda connection: connection.api.embed(texts, model=model))
 
+    async def answer_inputs(self, request: InputsRequest) -> InputsAnswer:
+        """Return the vectors of a request's texts; NotSupported for moderations."""
+        if request.endpoint == "moderations":
+            raise _no_moderation()
+        await self._check(request.model)
+        return await self._answer(lambda connection: connection.api.answer_inputs(request))
+
     async def moderate(self, texts: Sequence[str], *, model: str) -> list[Moderation]:
         """Raise NotSupported: no local model moderates."""
-        raise NotSupported(
-            "The embedded models don't moderate.",
-            f"Mistral's moderation is free with a key:\n{SET_KEY_LINE}",
-        )
+        raise _no_moderation()
 
     async def models(self) -> list[ModelCard]:
         """Return the models whose weights are on this machine."""
@@ -288,6 +294,13 @@ class EmbeddedBackend:
 
     def _file_name(self, model: str) -> str:
         return model if model in LOCAL_MODELS else Path(model).name
+
+
+def _no_moderation() -> NotSupported:
+    return NotSupported(
+        "The embedded models don't moderate.",
+        f"Mistral's moderation is free with a key:\n{SET_KEY_LINE}",
+    )
 
 
 async def _in_thread(function: Callable[[Unpack[_Args]], _Answer], *arguments: *_Args) -> _Answer:
