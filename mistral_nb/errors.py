@@ -33,6 +33,9 @@ MistralNotebookError
 ├── AnswerProblem
 │   ├── InvalidAnswer
 │   └── TruncatedAnswer
+├── BatchProblem
+│   ├── BatchUnanswered        a job ended without this row's answer
+│   └── BatchExpired           the API has forgotten what a job gave
 ├── EmbeddedProblem
 │   ├── EngineMissing
 │   ├── WeightsMissing
@@ -258,6 +261,18 @@ class InvalidAnswer(AnswerProblem):
 
 class TruncatedAnswer(AnswerProblem):
     """The answer ended at `max_tokens`."""
+
+
+class BatchProblem(MistralNotebookError):
+    """A batch job did not give what it was sent for."""
+
+
+class BatchUnanswered(BatchProblem):
+    """A batch job ended without an answer to this row."""
+
+
+class BatchExpired(BatchProblem):
+    """The API does not keep the answers of this batch job any more."""
 
 
 class EmbeddedProblem(MistralNotebookError):

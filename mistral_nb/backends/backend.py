@@ -5,7 +5,7 @@ from one event loop only, the one it was first used on.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from mistral_nb.completion import (
     Completion,
@@ -17,6 +17,9 @@ from mistral_nb.completion import (
     ModelCard,
     Moderation,
 )
+
+if TYPE_CHECKING:
+    from mistral_nb.backends.batch_api import BatchApi
 
 
 class Backend(Protocol):
@@ -35,6 +38,10 @@ class Backend(Protocol):
     @property
     def packs_rows(self) -> bool:
         """Whether several rows in one request make sense."""
+
+    @property
+    def batch(self) -> "BatchApi | None":
+        """What makes batch jobs; None where there are none."""
 
     def answering_model(self, model: str) -> str:
         """Return what identifies the model whose answers these will be, e.g. the weights' hash for an embedded model."""

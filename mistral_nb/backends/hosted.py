@@ -13,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from mistral_nb.backends.answers import json_object, models_from
+from mistral_nb.backends.batch_api import BatchApi
 from mistral_nb.backends.endpoint import Endpoint
 from mistral_nb.backends.event_stream import EventDecoder, StreamedAnswer
 from mistral_nb.backends.row_wire import RowWire, json_body, read_completion, read_inputs_answer
@@ -61,6 +62,8 @@ class HostedBackend:
 
     Attributes
     ----------
+    batch
+        Makes batch jobs.
     rows
         The wire that `complete_row` and `answer_inputs` take, for a server's further paths.
     """
@@ -86,6 +89,7 @@ class HostedBackend:
             endpoint=server, timeout_seconds=timeout_seconds, uses_proxy=uses_proxy, transport=transport
         )
         self.rows = RowWire(endpoint=server, timeout_seconds=timeout_seconds, uses_proxy=uses_proxy)
+        self.batch = BatchApi(self._client)
         self._transport = transport
 
     def __repr__(self) -> str:

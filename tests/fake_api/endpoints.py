@@ -11,6 +11,7 @@ from operator import eq
 from typing import Any
 
 from tests.fake_api import errors, known_models, rules, wire
+from tests.fake_api.batch import Batches
 from tests.fake_api.faults import NO_FAULT, Fault
 from tests.fake_api.known_models import KnownModel
 from tests.fake_api.limits import Admission, Limit, MinuteCounter
@@ -35,6 +36,7 @@ class Endpoints:
         self._recorder = recorder
         self._models = known_models.by_name(settings.models)
         self._counters: dict[str, MinuteCounter] = {}
+        self._is_limited = True
         self._cached_prompts: dict[str, str] = {}
         self._routes: dict[tuple[str, str], Handler] = {
             ("POST", "/v1/chat/completions"): self._chat,
@@ -42,14 +44,15 @@ class Endpoints:
             ("POST", "/v1/embeddings"): self._embeddings,
             ("POST", "/v1/moderations"): self._moderations,
             ("POST", "/v1/chat/moderations"): self._chat_moderations,
-            # Here belong ("POST", "/v1/batch/jobs") and ("POST", "/v1/files"), in a module of their own.
         }
+        self._batches = Batches(settings, self._batched)
 
     def reset(self) -> None:
         """Forget what was used and cached, and read the settings again."""
         self._models = known_models.by_name(self._settings.models)
         self._counters.clear()
         self._cached_prompts.clear()
+        self._batches.reset()
 
     def reply(self, request: SeenRequest, authorization: str | None, fault: Fault = NO_FAULT) -> Reply:
         """Return the answer to a request, or raise the `Rejection` of it."""
@@ -61,11 +64,23 @@ class Endpoints:
             check_body(path, request.body, is_nested=self._settings.is_validation_error_nested)
             assert request.body is not None
             return handler(request.body, fault)
+        if self._batches.serves(path):
+            return self._batches.reply(request)
         if method == "GET" and path == "/v1/models":
             return self._list_models()
         if method == "GET" and path.startswith("/v1/models/"):
             return self._one_model(path.removeprefix("/v1/models/"))
         raise errors.no_route(wire.correlation_headers("")["x-kong-request-id"])
+
+    def _batched(self, request: SeenRequest, fault: Fault) -> Reply:
+        """Return the answer to a request of a job, which no limit of the minute holds up."""
+        check_body(request.path, request.body)
+        assert request.body is not None
+        self._is_limited = False
+        try:
+            return self._routes["POST", request.path](request.body, fault)
+        finally:
+            self._is_limited = True
 
     def _chat(self, body: JsonObject, fault: Fault) -> Reply:
         model = self._model(body["model"], known_models.CHAT)
@@ -186,7 +201,9 @@ class Endpoints:
 
     def _admit(self, model: KnownModel, prompt_tokens: int) -> tuple[MinuteCounter, Admission]:
         counter = self._counters.get(model.dated_name)
-        if counter is None:
+        if not self._is_limited:
+            counter = MinuteCounter(Limit(requests_per_minute=1, tokens_per_minute=None), self._settings.clock)
+        elif counter is None:
             counter = self._counters[model.dated_name] = MinuteCounter(self._limit(model), self._settings.clock)
         admission = counter.admit(prompt_tokens)
         if not admission.is_admitted:

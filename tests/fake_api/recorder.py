@@ -16,13 +16,14 @@ _SECRET_HEADERS = frozenset({"authorization", "cookie", "x-api-key", "proxy-auth
 
 @dataclass(slots=True, kw_only=True)
 class SeenRequest:
-    """One request as it arrived. `body` is the parsed JSON, or None; `status` is None until it is decided."""
+    """One request as it arrived. `body` is the parsed JSON or form, or None; `status` is None until it is decided."""
 
     number: int
     method: str
     path: str
     headers: Mapping[str, str]
     body: dict[str, Any] | None = None
+    query: Mapping[str, str] = field(default_factory=dict)
     status: int | None = None
 
     @property

@@ -6,6 +6,8 @@ request, however broken, keeps it from stopping.
 """
 
 import asyncio
+import email
+import email.policy
 import json
 import socket
 import threading
@@ -141,7 +143,8 @@ class FakeApi:
         if path.startswith("/_fake/"):
             return await self._control(request, raw)
         seen = self._recorder.arrived(method, path, request.headers)
-        seen.body = _object_or_none(raw)
+        seen.query = dict(request.query)
+        seen.body = _form(request, raw) if request.content_type == "multipart/form-data" else _object_or_none(raw)
         with self._recorder.in_flight():
             try:
                 return await self._answer(request, seen)
@@ -237,6 +240,13 @@ def _fault_reply(fault: Fault) -> Reply:
     if isinstance(fault.body, str):
         return Reply(status, wire.correlation_headers("text/plain; charset=utf-8"), (fault.body.encode(),))
     return wire.json_reply(fault.body, status=status)
+
+
+def _form(request: web.BaseRequest, raw: bytes) -> dict[str, str]:
+    """Return the fields of a form, a file by its content."""
+    head = f"Content-Type: {request.headers['Content-Type']}\r\n\r\n".encode()
+    parts = email.message_from_bytes(head + raw, policy=email.policy.HTTP).iter_parts()
+    return {part["Content-Disposition"].params["name"]: part.get_payload(decode=True).decode() for part in parts}
 
 
 def _object_or_none(raw: bytes) -> dict[str, Any] | None:

@@ -5,12 +5,15 @@ Promises: every setting has a default under which nothing is slow, limited or wr
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.fake_api.known_models import KNOWN_MODELS, KnownModel
 from tests.fake_api.limits import Limit
+
+if TYPE_CHECKING:
+    from tests.fake_api.faults import Fault
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +47,20 @@ class Settings:
         Write 422 bodies in the older of the two observed shapes.
     is_tool_call_split
         Stream tool calls in pieces, as some hosted models do, rather than whole.
+    has_batch
+        Whether there are batch jobs and files; without them their paths do not exist.
+    batch_statuses, batch_seconds_per_status
+        The statuses of a job after "QUEUED": each look at it shows the next, once the one before has lasted so long.
+    batch_fault
+        What a request of a job meets, from its text: a status, a content, or `reset` for one that is not processed.
+    batch_share_before_an_early_end
+        How much of a job is answered when it ends otherwise than in success.
+    batch_shows_outputs
+        Whether a look at an inline job that has ended shows its outputs.
+    batch_kept_seconds
+        How long the outputs of a job are kept after its end.
+    batch_max_inline_requests, batch_max_file_requests, batch_max_file_bytes
+        What is refused beyond.
     clock, sleep
         Time, for limits and waiting; a test swaps them so as not to wait.
     log_limit
@@ -65,6 +82,16 @@ class Settings:
     max_embedding_tokens: int = 16_384
     is_validation_error_nested: bool = False
     is_tool_call_split: bool = False
+    has_batch: bool = True
+    batch_statuses: Sequence[str] = ("RUNNING", "SUCCESS")
+    batch_seconds_per_status: float = 0.0
+    batch_fault: "Callable[[str], Fault] | None" = None
+    batch_share_before_an_early_end: float = 0.5
+    batch_shows_outputs: bool = True
+    batch_kept_seconds: float = 86_400.0
+    batch_max_inline_requests: int = 10_000
+    batch_max_file_requests: int = 100_000
+    batch_max_file_bytes: int = 512_000_000
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     log_limit: int = 100_000

@@ -27,6 +27,7 @@ _VALIDATORS: dict[str, TypeAdapter[Any]] = {
     "/v1/embeddings": TypeAdapter(models.EmbeddingRequest),
     "/v1/moderations": TypeAdapter(models.ClassificationRequest),
     "/v1/chat/moderations": TypeAdapter(models.ChatModerationRequest),
+    "/v1/batch/jobs": TypeAdapter(models.CreateBatchJobRequest),
 }
 
 # From the published specification; the SDK's models leave the ranges to the server.

@@ -83,6 +83,7 @@ class EmbeddedBackend:
 
     name = "embedded"
     packs_rows = False
+    batch = None
     endpoint = "embedded"
     # While one is answered, the next is already there.
     max_concurrency: int | None = 2
