@@ -15,12 +15,23 @@ MESSAGE_CHARACTERS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorBody:
-    """What was said; parts that the body does not have are empty."""
+    """What was said; parts that the body does not have are empty.
+
+    Attributes
+    ----------
+    field
+        The rejected fields, each in quotes.
+    is_field_unknown
+        Whether they are rejected because there are no such fields, rather than for their values.
+    guardrails
+        The results of guardrails, as they came.
+    """
 
     message: str = ""
     type: str = ""
     code: str = ""
     field: str = ""
+    is_field_unknown: bool = False
     guardrails: Any = None
 
 
@@ -36,40 +47,46 @@ def read_error_body(body: str | bytes) -> ErrorBody:
     guardrails = data.get("guardrails")
     if isinstance(data.get("error"), dict):
         data = data["error"]
-    message, field = _message_and_field(data)
+    detail = _detail(data)
+    if isinstance(detail, str):
+        message, problems = detail, []
+    elif isinstance(detail, list):
+        problems = [item for item in detail if isinstance(item, dict)]
+        message = "; ".join(f"{_field_name(item)}: {item.get('msg', '')}".strip(": ") for item in problems)
+    else:
+        message, problems = str(data.get("message") or data.get("error") or ""), []
     return ErrorBody(
         message=message[:MESSAGE_CHARACTERS],
         type=str(data.get("type") or ""),
         code=str(data.get("code") or ""),
-        field=field,
+        field=", ".join(f"'{name}'" for item in problems if (name := _field_name(item))),
+        is_field_unknown=bool(problems) and all(item.get("type") == "extra_forbidden" for item in problems),
         guardrails=guardrails,
     )
 
 
-def violations(guardrails: Any) -> str:
-    """Name the categories that a guardrail found violated, with their scores; empty where it found none."""
-    found = [
-        f"{category} {decision.get('score')}"
+def violations(guardrails: Any) -> dict[str, float | None]:
+    """Return the categories that guardrails found violated, with their scores (None where there is no number)."""
+    return {
+        category: float(score) if isinstance(score := decision.get("score"), int | float) else None
         for _, result in _objects_in(guardrails.get("results") if isinstance(guardrails, dict) else None)
         for category, decision in _objects_in(result.get("decisions"))
         if decision.get("violated")
-    ]
-    return f": {', '.join(found)}" if found else ""
+    }
 
 
-def _message_and_field(data: dict[str, Any]) -> tuple[str, str]:
-    message, detail = data.get("message") or data.get("error"), data.get("detail")
+def failed_guardrails(guardrails: Any) -> list[str]:
+    """Return the names of the guardrails that failed themselves, so that they found nothing about the text."""
+    verdicts = guardrails if isinstance(guardrails, list) else []
+    return [name for verdict in verdicts for name, result in _objects_in(verdict) if result.get("error")]
+
+
+def _detail(data: dict[str, Any]) -> Any:
+    """Return what stands in the place of details: a text, a list of problems, or nothing."""
+    message = data.get("message") or data.get("error")
     if isinstance(message, dict):
-        detail = message.get("detail", detail)
-    elif isinstance(message, list):
-        detail = message
-    if isinstance(detail, str):
-        return detail, ""
-    if not isinstance(detail, list):
-        return str(message or ""), ""
-    problems = [(_field_name(item), str(item.get("msg", ""))) for item in detail if isinstance(item, dict)]
-    said = "; ".join(f"{name}: {problem}".strip(": ") for name, problem in problems)
-    return said, ", ".join(f"'{name}'" for name, _ in problems if name)
+        return message.get("detail", data.get("detail"))
+    return message if isinstance(message, list) else data.get("detail")
 
 
 def _field_name(problem: dict[str, Any]) -> str:

@@ -1,8 +1,9 @@
 """Every way a call can fail, one class per remedy.
 
-Keeps to itself: which status, code and wording of the API means which exception.
+Keeps to itself: how an exception is put into words; which answer of the API means which exception is in `api_errors`.
 Promises: every exception the package raises is a `MistralNotebookError` with `problem` (what is wrong, with the value) and
-`remedy` (what would be right, ready to paste); none of them ever holds the key.
+`remedy` (what would be right, ready to paste); none of them ever holds the key. One that a request came to says what was asked, in
+numbers, and whether trying again can help.
 
 MistralNotebookError
 ├── InvalidInput               what was typed can't work
@@ -48,22 +49,45 @@ MistralNotebookError
 └── NotSupported               this model or endpoint can't do that at all
 """
 
-import json
-import math
 import os
-import re
 import sysconfig
 import traceback
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from mistral_nb.completion import TokenUsage
-from mistral_nb.error_body import read_error_body, violations
 from mistral_nb.rate_limits import RateLimits
 
 API_KEYS_PAGE = "https://console.mistral.ai/api-keys"
 SET_KEY_LINE = 'import os; os.environ["MISTRAL_API_KEY"] = "…"'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedFor:
+    """What a request that failed asked for, in numbers: never its text.
+
+    Attributes
+    ----------
+    model
+        The model that was asked.
+    count, unit
+        How many of what were in the request.
+    tokens
+        About how many tokens the request and the longest answer expected of it have.
+    """
+
+    model: str
+    count: int
+    unit: Literal["row", "message", "text"]
+    tokens: int
+
+    def __str__(self) -> str:
+        plural = "" if self.count == 1 else "s"
+        return (
+            f"Asked of {self.model}: {self.count:,} {self.unit}{plural}, about {self.tokens:,} tokens with the answer."
+        )
 
 
 class MistralNotebookError(Exception):
@@ -75,12 +99,21 @@ class MistralNotebookError(Exception):
         What is wrong, with the value that is wrong.
     remedy
         What would be right, with the line to paste where there is one.
+    asked_for
+        What the request that failed asked for, in numbers; None where it was no request's failure.
+    is_worth_retrying
+        Whether the same request may pass later.
+    stops_run
+        Whether no other row of a run could pass either.
+    concerns_request
+        Whether a request was sent, or would have been.
     status_code, correlation_id, rate_limits
         Of the HTTP response that was the cause; None where there was none.
     """
 
     is_worth_retrying: ClassVar[bool] = False
     stops_run: ClassVar[bool] = False
+    concerns_request: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -99,9 +132,19 @@ class MistralNotebookError(Exception):
         self.correlation_id = correlation_id
         self.retry_after_seconds = retry_after_seconds
         self.rate_limits = rate_limits
+        self.asked_for: AskedFor | None = None
 
     def __str__(self) -> str:
-        return f"{self.problem}\n{self.remedy}" if self.remedy else self.problem
+        lines = [self.problem, self.remedy]
+        if self.asked_for is not None:
+            again = "Trying again may help." if self.is_worth_retrying else "Trying the same again can't help."
+            lines.append(f"{self.asked_for} {again}")
+        return "\n".join(line for line in lines if line)
+
+    def note_request(self, asked_for: AskedFor) -> None:
+        """Remember what was asked for, unless that is known already or has nothing to do with the error."""
+        if self.concerns_request and self.asked_for is None:
+            self.asked_for = asked_for
 
     def _render_traceback_(self) -> list[str]:
         """Give IPython the reader's own lines and the message, without the frames of this package and its libraries."""
@@ -112,6 +155,8 @@ class MistralNotebookError(Exception):
 
 class InvalidInput(MistralNotebookError):
     """What was typed can't work, and nothing was sent."""
+
+    concerns_request = False
 
 
 class UnknownColumn(InvalidInput, KeyError):
@@ -151,6 +196,8 @@ class KeyProblem(MistralNotebookError):
 class MissingKey(KeyProblem):
     """A hosted model was asked for and there is no key."""
 
+    concerns_request = False
+
 
 class InvalidKey(KeyProblem):
     """The API answered 401."""
@@ -175,7 +222,26 @@ class RequestRejected(MistralNotebookError):
 
 
 class PromptTooLong(RequestRejected):
-    """The prompt does not fit into the model's context window."""
+    """The prompt does not fit into the model's context window.
+
+    Attributes
+    ----------
+    prompt_tokens, context_tokens
+        What the prompt has and what the model reads; None where the API and the catalogue do not say.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str = "",
+        *,
+        prompt_tokens: int | None = None,
+        context_tokens: int | None = None,
+        **response: Any,
+    ) -> None:
+        super().__init__(problem, remedy, **response)
+        self.prompt_tokens = prompt_tokens
+        self.context_tokens = context_tokens
 
 
 class InvalidMessages(RequestRejected):
@@ -183,7 +249,28 @@ class InvalidMessages(RequestRejected):
 
 
 class Refused(RequestRejected):
-    """A guardrail or the model itself declined to answer."""
+    """A guardrail, the moderation model or the model itself declined.
+
+    Attributes
+    ----------
+    categories
+        What was found, as the API names it, e.g. ("sexual",); empty where the model declined without a word of why.
+    scores
+        Score of each category in [0, 1], where there are scores.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str = "",
+        *,
+        categories: Sequence[str] = (),
+        scores: Mapping[str, float] | None = None,
+        **response: Any,
+    ) -> None:
+        super().__init__(problem, remedy, **response)
+        self.categories = tuple(categories)
+        self.scores = dict(scores or {})
 
 
 class RateLimited(MistralNotebookError):
@@ -279,6 +366,7 @@ class EmbeddedProblem(MistralNotebookError):
     """The embedded model can't answer."""
 
     stops_run = True
+    concerns_request = False
 
 
 class EngineMissing(EmbeddedProblem):
@@ -339,131 +427,3 @@ def _is_readers(file_name: str) -> bool:
     installed = {"site-packages", "dist-packages"} & set(Path(file_name).parts)
     folders = (str(Path(__file__).parent) + os.sep, sysconfig.get_path("stdlib") + os.sep, "<frozen")
     return not installed and not file_name.startswith(folders)
-
-
-def error_from_response(
-    status_code: int, body: str | bytes, headers: Mapping[str, str] | None = None, *, model: str | None = None
-) -> MistralNotebookError:
-    """Return our exception for an API error response.
-
-    Parameters
-    ----------
-    status_code, body, headers
-        Of the response. Error bodies come in several shapes (nested `message`, `detail` as text or list, `error`);
-        header names are looked up without regard to case.
-    model
-        The model that was asked, to name it in the remedy.
-
-    Notes
-    -----
-    Shapes and codes: error bodies recorded or published by users, 2025-06 to 2026-09.
-    """
-    lower = {name.lower(): value for name, value in (headers or {}).items()}
-    read = read_error_body(body)
-    message = read.message
-    kwargs: dict[str, Any] = {
-        "status_code": status_code,
-        "correlation_id": lower.get("mistral-correlation-id"),
-        "rate_limits": RateLimits.from_headers(lower),
-    }
-    said = f"(HTTP {status_code}: {message})" if message else f"(HTTP {status_code})"
-    asked = f"'{model}'" if model else "the model"
-
-    if status_code == 401:
-        return InvalidKey(
-            f"The API did not accept the key {said}.",
-            f"Copy the key again from {API_KEYS_PAGE}, without spaces, and set it:\n{SET_KEY_LINE}",
-            **kwargs,
-        )
-    if lower.get("x-ratelimit-limit-req-minute") == "0" or read.code == "1913":
-        return ModelNotOnPlan(
-            f"This account's plan does not include {asked} {said}.",
-            "Waiting cannot help. Choose another model, e.g. model='mistral-small-latest', or enable this one in the console.",
-            **kwargs,
-        )
-    if status_code < 400 or status_code == 405 or (status_code == 404 and not _names_a_model(message)):
-        return WrongEndpoint(
-            f"The endpoint does not know this address {said}.",
-            "Give the server's root without '/v1', e.g. mistral_nb.configure(endpoint='https://api.mistral.ai').",
-            **kwargs,
-        )
-    if read.code == "1500" or read.type == "invalid_model" or status_code == 404:
-        return UnknownModel(
-            f"The API knows no model {asked} {said}.",
-            "Use a name from https://docs.mistral.ai/getting-started/models, e.g. model='mistral-small-latest'.",
-            **kwargs,
-        )
-    if status_code == 429 and "capacity" in message.lower():
-        return RateLimited(
-            f"The servers of {asked} are full {said}.",
-            "Try again later or choose another model: this is not the account's own limit.",
-            retry_after_seconds=_seconds(lower.get("retry-after")),
-            **kwargs,
-        )
-    if status_code == 429:
-        return RateLimited(
-            f"The account's rate limit is reached {said}.",
-            "Wait a minute, send fewer requests, or raise the limit at https://console.mistral.ai/limits.",
-            retry_after_seconds=_seconds(lower.get("retry-after")),
-            **kwargs,
-        )
-    if status_code >= 500 or status_code in {408, 409, 425}:
-        return ServerProblem(
-            f"The server could not answer {said}.",
-            "Try again later; https://status.mistral.ai tells of outages.",
-            retry_after_seconds=_seconds(lower.get("retry-after")),
-            **kwargs,
-        )
-    if read.guardrails:
-        return Refused(
-            f"A guardrail blocked the request {said}{violations(read.guardrails)}.",
-            "Change the text, or the guardrails that the request carries.",
-            **kwargs,
-        )
-    if status_code == 413 or re.search(r"maximum context length|Too many (tokens|inputs)", message):
-        return PromptTooLong(
-            f"The request is too long for {asked} {said}.",
-            "Shorten the text, split it, or choose a model with a larger context window.",
-            **kwargs,
-        )
-    if read.code in {"3230", "3280"} or "message_order" in read.type or "last role" in message:
-        return InvalidMessages(
-            f"The API does not accept these messages {said}.",
-            "Roles alternate user, assistant; after a tool message comes the assistant; tool-call ids have 9 letters or digits.",
-            **kwargs,
-        )
-    return RequestRejected(
-        f"The API rejected the request {said}.",
-        f"Remove or correct {read.field}." if read.field else "Correct the request as the message says.",
-        **kwargs,
-    )
-
-
-# The API's own codes that errors of a known status were seen with.
-_STATUS_OF_CODE = {"1300": 429, "1500": 400, "1913": 403, "3051": 400, "3210": 400, "3230": 400, "3280": 400}
-_STATUS_OF_CODE |= {"3201": 403, "3505": 429, "3800": 503, "3810": 429}
-
-
-def error_from_frame(frame: Mapping[str, Any], *, model: str | None = None) -> MistralNotebookError:
-    """Return our exception for an error that came where an answer was due: in a stream, or with HTTP status 200.
-
-    The frame's own status or code holds; without one the server is taken to have failed, so that trying again is right.
-    """
-    inner = frame.get("error")
-    places = [frame, inner] if isinstance(inner, Mapping) else [frame]
-    said = [str(place.get(name)) for place in places for name in ("raw_status_code", "status", "status_code", "code")]
-    statuses = [int(word) for word in said if re.fullmatch("[45][0-9][0-9]", word)]
-    statuses += [_STATUS_OF_CODE[word] for word in said if word in _STATUS_OF_CODE]
-    return error_from_response(statuses[0] if statuses else 500, json.dumps(frame), model=model)
-
-
-def _names_a_model(message: str) -> bool:
-    return "no route" not in message.lower() and re.search("model", message, re.IGNORECASE) is not None
-
-
-def _seconds(value: str | None) -> float | None:
-    try:
-        seconds = float(value) if value is not None else None
-    except ValueError:
-        return None  # an HTTP date: never seen from this API
-    return max(0.0, seconds) if seconds is not None and math.isfinite(seconds) else None

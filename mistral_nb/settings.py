@@ -1,6 +1,6 @@
 """Which model answers, where, with which key: argument, then environment, then default.
 
-Keeps to itself: the order of precedence, and the key (`SecretKey` shows at most its last four characters).
+Keeps to itself: the order of precedence.
 Promises: reading settings imports nothing heavy and touches no network; every value knows where it came from.
 """
 
@@ -9,8 +9,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
+from mistral_nb.api_key import SecretKey
 from mistral_nb.errors import InvalidOption
 
 REGIONS = {  # as in mistralai 3.7.0
@@ -42,30 +43,6 @@ DEFAULT_MAX_CONCURRENCY = 64
 DEFAULT_TIMEOUT_SECONDS = 300.0
 DEFAULT_CACHE_MEGABYTES = 2000.0
 _arguments: dict[str, Any] = {}
-
-
-class SecretKey:
-    """An API key that does not show itself: not in a repr, not in a pickle, not in a traceback that prints variables."""
-
-    __slots__ = ("_key",)
-
-    def __init__(self, key: str) -> None:
-        self._key = key.strip()
-
-    def reveal(self) -> str:
-        return self._key
-
-    def __repr__(self) -> str:
-        return f"SecretKey('…{self._key[-4:]}')" if len(self._key) >= 12 else "SecretKey('…')"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SecretKey) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("An API key is not pickled; the other process reads its own environment.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +182,7 @@ def configure(
     >>> mistral_nb.configure(region="eu").server_url
     'https://api.eu.mistral.ai'
     """
-    key = SecretKey(api_key) if api_key else api_key
+    key = SecretKey(api_key, found_in="configure(api_key=…)") if api_key else api_key
     del api_key  # so that no traceback of what follows can show it
     changes = {
         "api_key": key,
@@ -245,7 +222,7 @@ def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         elif from_environment:
             values[name], origins[name] = from_environment, variable
     if isinstance(values.get("api_key"), str):
-        values["api_key"] = SecretKey(values["api_key"])
+        values["api_key"] = SecretKey(values["api_key"], found_in=origins["api_key"])
     if values.get("region", "global") not in REGIONS:
         raise InvalidOption(
             f"No region {values['region']!r}.", 'There are: mistral_nb.configure(region="global"), "eu" and "us".'

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 import mistral_nb
+from mistral_nb.api_key import SecretKey
 from mistral_nb.errors import InvalidOption
-from mistral_nb.settings import SecretKey, current_settings
+from mistral_nb.settings import current_settings
 
 KEY = "abcdefghijklmnopqrstuvwxyz012345"
 

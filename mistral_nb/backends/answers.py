@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mistral_nb.api_errors import error_from_frame
 from mistral_nb.completion import (
     Completion,
     Embeddings,
@@ -21,7 +22,7 @@ from mistral_nb.completion import (
     TokenUsage,
     ToolCall,
 )
-from mistral_nb.errors import ConnectionLost, InvalidAnswer, WrongEndpoint, error_from_frame
+from mistral_nb.errors import ConnectionLost, InvalidAnswer, WrongEndpoint
 
 _AGAIN = "Send it again; if it stays so, check that the endpoint speaks Mistral's API."
 

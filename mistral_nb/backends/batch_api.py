@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from mistral_nb.api_errors import error_from_frame, error_from_response
 from mistral_nb.backends.answers import completion_from, json_object, usage_from
 from mistral_nb.backends.sdk_client import Exchange, SdkClient
 from mistral_nb.completion import Completion, TokenUsage
@@ -23,8 +24,6 @@ from mistral_nb.errors import (
     MistralNotebookError,
     NotSupported,
     WrongEndpoint,
-    error_from_frame,
-    error_from_response,
 )
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
-from mistral_nb.errors import API_KEYS_PAGE, SET_KEY_LINE, InvalidKey, MissingKey
-from mistral_nb.settings import SecretKey
+from mistral_nb.api_errors import error_from_response
+from mistral_nb.api_key import SecretKey, unsendable_part
+from mistral_nb.errors import API_KEYS_PAGE, SET_KEY_LINE, InvalidKey, MissingKey, MistralNotebookError
 
 SHORTEST_KEY = 6  # a shorter one is no key, and would be found in ordinary words
 DEPRECATION_HEADER = "x-model-deprecation-timestamp"
@@ -38,16 +39,20 @@ class Endpoint:
         """Raise MissingKey or InvalidKey for a key that can't be right, without asking the server."""
         if self.key is None:
             if self._host == "mistral.ai" or self._host.endswith(".mistral.ai"):
-                raise MissingKey(
-                    f"No API key, and {self.address} asks for one.",
-                    f"Get one at {API_KEYS_PAGE} and set it before the first cell:\n{SET_KEY_LINE}\n"
-                    'or call mistral_nb.configure(api_key="…"). Without a key the embedded model answers: model="local-small".',
-                )
-        elif not (self.key.reveal().isascii() and self.key.reveal().isprintable()):
+                raise self._missing_key()
+        elif part := unsendable_part(self.key):
             raise InvalidKey(
-                "The key holds a character that no key has, such as an accent, a line break or a typographic dash.",
-                f"Copy it again from {API_KEYS_PAGE} and set it:\n{SET_KEY_LINE}",
+                f"The key holds {part}.", f"Copy it again from {API_KEYS_PAGE} and set it:\n{SET_KEY_LINE}"
             )
+
+    def error(
+        self, status: int, body: str | bytes, headers: Iterable[tuple[str, str]], *, model: str | None
+    ) -> MistralNotebookError:
+        """Return our exception for an error response of this server."""
+        if status == 401 and self.key is None:
+            return self._missing_key(status)
+        scrubbed = self.scrubbed_bytes(body) if isinstance(body, bytes) else self.scrubbed(body)
+        return error_from_response(status, scrubbed, self.scrubbed_headers(headers), model=model, key=self.key)
 
     def scrubbed(self, text: str) -> str:
         """Return a server's text without the key, should it send it back."""
@@ -61,6 +66,14 @@ class Endpoint:
     def scrubbed_headers(self, headers: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Return a response's headers by lower-case name."""
         return {name.lower(): self.scrubbed(value) for name, value in headers}
+
+    def _missing_key(self, status: int | None = None) -> MissingKey:
+        return MissingKey(
+            f"No API key, and {self.address} asks for one.",
+            f"Get one at {API_KEYS_PAGE} and set it before the first cell:\n{SET_KEY_LINE}\n"
+            'or call mistral_nb.configure(api_key="…"). Without a key the embedded model answers: model="local-small".',
+            status_code=status,
+        )
 
     def announce_deprecation(self, headers: Mapping[str, str], *, model: str | None) -> None:
         """Warn in the log, once per model, where the headers (names in lower case) say that the model will be removed."""

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mistral_nb.api_errors import error_from_frame
 from mistral_nb.backends.answers import arguments_text, message_text, usage_from
 from mistral_nb.completion import Delta, TokenUsage, ToolCall
-from mistral_nb.errors import ConnectionLost, InvalidAnswer, error_from_frame
+from mistral_nb.errors import ConnectionLost, InvalidAnswer
 
 DONE = "[DONE]"
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from mistral_nb.api_key import SecretKey
 from mistral_nb.backends.answers import json_object, models_from
 from mistral_nb.backends.batch_api import BatchApi
 from mistral_nb.backends.endpoint import Endpoint
@@ -30,7 +31,6 @@ from mistral_nb.completion import (
     TokenUsage,
 )
 from mistral_nb.errors import InvalidOption, PromptTooLong
-from mistral_nb.settings import SecretKey
 
 if TYPE_CHECKING:
     import httpx2

@@ -28,7 +28,7 @@ from mistral_nb.backends.connection_errors import (
 from mistral_nb.backends.endpoint import Endpoint
 from mistral_nb.backends.network import is_http_proxy, proxy_for, tls_context
 from mistral_nb.completion import Completion, CompletionRequest, InputsAnswer, InputsRequest
-from mistral_nb.errors import MistralNotebookError, WrongEndpoint, error_from_response
+from mistral_nb.errors import MistralNotebookError, WrongEndpoint
 from mistral_nb.rate_limits import RateLimits
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class RowWire:
             raise problem
         self._endpoint.announce_deprecation(reply.headers, model=model)
         if not 200 <= reply.status < 300:
-            raise error_from_response(reply.status, reply.body, reply.headers, model=model)
+            raise self._endpoint.error(reply.status, reply.body, reply.headers.items(), model=model)
         return replace(reply, elapsed_seconds=time.monotonic() - started)
 
     async def aclose(self) -> None:

@@ -131,11 +131,7 @@ class SdkClient:
                 return await work
         except sdk_exceptions() as error:
             problem = our_error(
-                error,
-                endpoint=self.endpoint.address,
-                timeout_seconds=self.timeout_seconds,
-                model=exchange.model,
-                scrubbed=self.endpoint.scrubbed,
+                error, endpoint=self.endpoint, timeout_seconds=self.timeout_seconds, model=exchange.model
             )
         finally:
             exchange.seconds_left -= time.monotonic() - began

@@ -6,7 +6,6 @@ gives the exception to raise in its place. Neither text nor key of the request g
 """
 
 import ssl
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.backends.connection_errors import (
@@ -17,12 +16,12 @@ from mistral_nb.backends.connection_errors import (
     timed_out,
     unsendable,
 )
+from mistral_nb.backends.endpoint import Endpoint
 from mistral_nb.errors import (
     InvalidKey,
     InvalidOption,
     MistralNotebookError,
     RequestTimedOut,
-    error_from_response,
 )
 
 if TYPE_CHECKING:
@@ -53,39 +52,39 @@ def sdk_exceptions() -> tuple[type[Exception], ...]:
 
 
 def our_error(
-    error: Exception, *, endpoint: str, timeout_seconds: float, model: str | None, scrubbed: Callable[[str], str]
+    error: Exception, *, endpoint: Endpoint, timeout_seconds: float, model: str | None
 ) -> MistralNotebookError:
-    """Return our exception for what a call of the SDK raised; `scrubbed` takes the key out of text that a server sent."""
+    """Return our exception for what a call of the SDK to this server raised."""
     import httpx2
     from mistralai.client.errors import MistralError
     from mistralai.extra.exceptions import MistralClientException
     from mistralai.extra.observability.telemetry import TelemetryConfigurationError
     from pydantic import ValidationError
 
+    address, scrubbed = endpoint.address, endpoint.scrubbed
     if isinstance(error, MistralError):
-        headers = {name: scrubbed(value) for name, value in error.headers.items()}
-        return error_from_response(error.status_code, scrubbed(error.body), headers, model=model)
+        return endpoint.error(error.status_code, error.body, error.headers.items(), model=model)
     if isinstance(error, httpx2.HTTPStatusError):
         response = error.response
-        return error_from_response(response.status_code, scrubbed(response.text), response.headers, model=model)
+        return endpoint.error(response.status_code, response.text, response.headers.items(), model=model)
     if isinstance(error, httpx2.PoolTimeout):
         return RequestTimedOut(
-            f"No connection to {endpoint} came free within {timeout_seconds:g} s.", "Send fewer requests at once."
+            f"No connection to {address} came free within {timeout_seconds:g} s.", "Send fewer requests at once."
         )
     if isinstance(error, (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError, ssl.SSLError)):
         return cannot_connect(
             error,
-            endpoint=endpoint,
+            endpoint=address,
             scrubbed=scrubbed,
             is_proxys=isinstance(error, httpx2.ProxyError),
             is_timeout=isinstance(error, httpx2.ConnectTimeout),
         )
     if isinstance(error, (httpx2.TimeoutException, TimeoutError)):
-        return timed_out(endpoint, timeout_seconds)
+        return timed_out(address, timeout_seconds)
     if isinstance(error, (httpx2.UnsupportedProtocol, httpx2.InvalidURL)):
-        return no_address(endpoint)
+        return no_address(address)
     if isinstance(error, httpx2.TooManyRedirects):
-        return redirects_in_circle(endpoint)
+        return redirects_in_circle(address)
     if isinstance(error, httpx2.LocalProtocolError) and "header" in str(error).lower():
         return InvalidKey(
             "The key can't be sent in a header: it holds a character that no key has.",
@@ -98,7 +97,7 @@ def our_error(
     if isinstance(error, (MistralClientException, TelemetryConfigurationError)):
         words = scrubbed(str(error).strip())[:200]
         return InvalidOption(f"The SDK is not set up to send: {words}", "Correct or unset that environment variable.")
-    return connection_lost(error, endpoint=endpoint, scrubbed=scrubbed)
+    return connection_lost(error, endpoint=address, scrubbed=scrubbed)
 
 
 def _invalid_field(error: "ValidationError") -> InvalidOption:

@@ -18,9 +18,6 @@ def backend_for(kind: Literal["hosted", "embedded"], settings: Settings) -> Back
 
     from mistral_nb.backends.hosted import HostedBackend
 
-    key = settings.api_key
     return HostedBackend(
-        endpoint=settings.server_url,
-        api_key=key.reveal() if key else None,
-        timeout_seconds=settings.timeout_seconds,
+        endpoint=settings.server_url, api_key=settings.api_key, timeout_seconds=settings.timeout_seconds
     )

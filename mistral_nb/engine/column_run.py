@@ -73,7 +73,7 @@ class ColumnRun:
 
     @cached_property
     def failed(self) -> "pd.DataFrame":
-        """One line per failed row, indexed as the rows are: error (class), problem, remedy."""
+        """One line per failed row, indexed as the rows are: error (class), problem, remedy, is_worth_retrying."""
         return failures(self.source.index, self.result)
 
     @cached_property

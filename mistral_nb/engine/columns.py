@@ -118,7 +118,7 @@ def with_new_values(
 
 
 def failures(index: "pd.Index[Any]", result: RowsResult) -> "pd.DataFrame":
-    """Return one line per failed row, indexed as the rows are: error (its class), problem, remedy."""
+    """Return one line per failed row, indexed as the rows are: error (its class), problem, remedy, is_worth_retrying."""
     import numpy as np
     import pandas as pd
 
@@ -126,7 +126,7 @@ def failures(index: "pd.Index[Any]", result: RowsResult) -> "pd.DataFrame":
     has_failed[list(result.errors)] = True
     positions = np.flatnonzero(has_failed[result.texts.numbers])
     found = [result.errors[number] for number in result.texts.numbers[positions].tolist()]
-    return pd.DataFrame(
+    words = pd.DataFrame(
         {
             "error": [type(error).__name__ for error in found],
             "problem": [error.problem for error in found],
@@ -135,6 +135,7 @@ def failures(index: "pd.Index[Any]", result: RowsResult) -> "pd.DataFrame":
         index=index[positions],
         dtype="str",
     )
+    return words.assign(is_worth_retrying=np.array([error.is_worth_retrying for error in found], dtype=bool))
 
 
 def details_frame(

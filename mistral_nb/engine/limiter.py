@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 
+from mistral_nb.api_errors import error_from_response
 from mistral_nb.engine.congestion import Concurrency, GuessedLimit, Pause
 from mistral_nb.engine.pacing import WINDOW_SECONDS, Meter
 from mistral_nb.engine.waiting_line import WaitingLine
@@ -23,7 +24,6 @@ from mistral_nb.errors import (
     RateLimited,
     RequestTimedOut,
     ServerProblem,
-    error_from_response,
 )
 from mistral_nb.rate_limits import RateLimits
 

@@ -27,7 +27,7 @@ from mistral_nb.engine.rows import RowsProgress
 from mistral_nb.engine.shared_questions import SharedQuestions
 from mistral_nb.engine.tokens import TokenCounter, estimated_tokens
 from mistral_nb.engine.units import Unit, UnitQueue
-from mistral_nb.errors import AnswerProblem, ConnectionLost, MistralNotebookError, RequestTimedOut
+from mistral_nb.errors import AnswerProblem, AskedFor, ConnectionLost, MistralNotebookError, RequestTimedOut
 
 # Each was tried again and again before it was given up: the rest of a long column would take hours to fail the same way. After many
 # answers it takes more of them: the rows that can't be answered are those that are left at the end.
@@ -146,14 +146,17 @@ class Sender:
 
     async def _reserved(self, unit: Unit) -> Reservation | None:
         """Return leave to send; None when the run is stopped before it comes."""
-        texts = self._plan.texts.texts
-        tokens = sum(estimated_tokens(texts[number]) for number in unit.numbers)
-        tokens += self._frame_tokens + self._plan.task.answer_tokens * len(unit.numbers)
+        tokens = self._likely_tokens(unit)
         try:
             return self._limiter.try_reserve(tokens) or await self._unless_stopped(self._limiter.reserve(tokens))
         except MistralNotebookError as error:
             self._stop(error)
             return None
+
+    def _likely_tokens(self, unit: Unit) -> int:
+        texts = self._plan.texts.texts
+        tokens = sum(estimated_tokens(texts[number]) for number in unit.numbers)
+        return tokens + self._frame_tokens + self._plan.task.answer_tokens * len(unit.numbers)
 
     async def _send(self, unit: Unit, request: RowRequest, reservation: Reservation, held_usd: Decimal) -> None:
         unit.first_sent = unit.first_sent or time.monotonic()
@@ -264,6 +267,8 @@ class Sender:
     def _failed(self, unit: Unit, error: MistralNotebookError) -> None:
         """Stop, try again, split, or give the row its error: whichever the error asks for."""
         unit.failed_attempts += 1
+        count = len(unit.numbers)
+        error.note_request(AskedFor(model=self._plan.model, count=count, unit="row", tokens=self._likely_tokens(unit)))
         if error.stops_run:
             self._stop(error)
         elif self._is_worth_another_try(unit, error):

@@ -41,7 +41,7 @@ from mistral_nb.engine.rows_run import OnProgress, RowsRun
 from mistral_nb.engine.sending import Sender
 from mistral_nb.engine.structured import complete_as, structured_request
 from mistral_nb.engine.tokens import TokenCounter, token_counter
-from mistral_nb.errors import InvalidOption, UnknownPrice
+from mistral_nb.errors import AskedFor, InvalidOption, UnknownPrice
 from mistral_nb.settings import Settings, checked_model_name, is_local
 
 DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"}
@@ -324,11 +324,16 @@ class Session:
                 self.close()
 
     async def _ask(
-        self, call: Callable[[], Awaitable[T]], *, model: str, texts: Sequence[str], answer_tokens: int | None
+        self,
+        call: Callable[[], Awaitable[T]],
+        *,
+        model: str,
+        texts: Sequence[str],
+        answer_tokens: int | None,
+        unit: Literal["message", "text"] = "text",
     ) -> T:
-        return await ask(
-            call, limiter=self._limiter(model), retry=self._retry, tokens=likely_tokens(texts, answer_tokens)
-        )
+        asked_for = AskedFor(model=model, count=len(texts), unit=unit, tokens=likely_tokens(texts, answer_tokens))
+        return await ask(call, limiter=self._limiter(model), retry=self._retry, asked_for=asked_for)
 
     async def _complete(self, request: CompletionRequest) -> Completion:
         backend = self._backend(request.model)
@@ -337,6 +342,7 @@ class Session:
             model=request.model,
             texts=request.texts,
             answer_tokens=request.max_tokens,
+            unit="message",
         )
 
     def _stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:

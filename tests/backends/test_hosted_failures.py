@@ -13,7 +13,7 @@ from mistralai.client import errors as sdk_errors_module
 from mistralai.client.errors.httpvalidationerror import HTTPValidationErrorData
 from mistralai.client.errors.observabilityerror import ObservabilityErrorData
 
-from mistral_nb import errors
+from mistral_nb.api_errors import error_from_response
 from mistral_nb.backends.hosted import HostedBackend
 from mistral_nb.errors import (
     CannotConnect,
@@ -378,6 +378,6 @@ def test_every_exception_of_ours_says_what_to_do() -> None:
         json.dumps(body) for body in ({"detail": "x"}, {"message": "x", "code": "1500"}, {"error": {"message": "x"}})
     ]
 
-    problems = [errors.error_from_response(status, body) for status in range(300, 600) for body in bodies]
+    problems = [error_from_response(status, body) for status in range(300, 600) for body in bodies]
 
     assert all(problem.problem and problem.remedy for problem in problems)

@@ -12,12 +12,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from mistral_nb.api_key import SecretKey
 from mistral_nb.backends.endpoint import Endpoint
 from mistral_nb.backends.hosted import HostedBackend
 from mistral_nb.backends.row_wire import LARGE_BODY_BYTES, RowWire, json_body
 from mistral_nb.completion import Completion, CompletionRequest
 from mistral_nb.errors import InvalidInput, InvalidOption
-from mistral_nb.settings import SecretKey
 from tests.backends.hosting import MODEL, WEATHER, ask, ask_transport, chat_body, question
 from tests.backends.loopback import http_response, loopback
 from tests.fake_api import FakeApi, Fault

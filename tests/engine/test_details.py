@@ -157,8 +157,10 @@ class TestErrors:
         pd.Series(["poison", "poison", "a bug"], index=["x", "x", "y"]).mistral.classify(LABELS)
         failed = last_run().failed
 
-        assert (failed.index.tolist(), failed.columns.tolist()) == (["x", "x"], ["error", "problem", "remedy"])
+        assert failed.index.tolist() == ["x", "x"]
+        assert failed.columns.tolist() == ["error", "problem", "remedy", "is_worth_retrying"]
         assert "bad row" in failed["problem"].iloc[0]
+        assert not failed["is_worth_retrying"].any()
 
     @ignores_failures
     @pytest.mark.parametrize("cache", [True, False])

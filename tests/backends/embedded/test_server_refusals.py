@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mistral_nb.api_errors import error_from_response
 from mistral_nb.backends.embedded.process import ServerHandle
 from mistral_nb.errors import (
     InvalidKey,
@@ -14,7 +15,6 @@ from mistral_nb.errors import (
     RequestRejected,
     UnknownModel,
     WrongEndpoint,
-    error_from_response,
 )
 from tests.backends.embedded.conftest import RawClient
 
