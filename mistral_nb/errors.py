@@ -12,6 +12,7 @@ MistralNotebookError
 │   ├── InvalidLabels          (also ValueError)
 │   ├── InvalidOption          (also ValueError)
 │   ├── InvalidSchema          (also ValueError)
+│   ├── InvalidTemplate        (also ValueError)
 │   ├── UnknownPrice           (also ValueError)
 │   └── EmptyPrompt            (also ValueError)
 ├── KeyProblem
@@ -177,6 +178,10 @@ class InvalidOption(InvalidInput, ValueError):
 
 class InvalidSchema(InvalidInput, ValueError):
     """An answer can't be asked for in this form."""
+
+
+class InvalidTemplate(InvalidInput, ValueError):
+    """A prompt for rows has no place for a column's values, or a brace that belongs to none."""
 
 
 class UnknownPrice(InvalidInput, ValueError):

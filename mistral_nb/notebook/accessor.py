@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mistral_nb.notebook.verb_methods import on_frame, on_series
+from mistral_nb.notebook.verbs.ask import ask
 from mistral_nb.notebook.verbs.classify import classify
 from mistral_nb.notebook.verbs.summarize import summarize
 
@@ -33,6 +34,7 @@ class SeriesVerbs(_LastRun):
     def __init__(self, column: "pd.Series[Any]") -> None:
         self._subject = column
 
+    ask = on_series(ask)
     classify = on_series(classify)
     summarize = on_series(summarize)
 
@@ -44,5 +46,6 @@ class FrameVerbs(_LastRun):
     def __init__(self, frame: pd.DataFrame) -> None:
         self._subject = frame
 
+    ask = on_frame(ask)
     classify = on_frame(classify)
     summarize = on_frame(summarize)

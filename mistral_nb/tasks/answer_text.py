@@ -1,4 +1,4 @@
-"""The text of an answer that can be used, whatever the task.
+"""The text of an answer that can be used, whatever the task, and whether two of them agree.
 
 Promises: a cut, refused or empty answer is an error of its own kind, never a value.
 """
@@ -10,6 +10,8 @@ from typing import Any
 from mistral_nb.completion import Completion
 from mistral_nb.errors import InvalidAnswer, Refused, TruncatedAnswer
 
+# Two free answers to one question rarely have the same words; of those that say the same, most share this many.
+_SHARED_WORDS = 0.3
 # Servers that don't know `json_schema` let models wrap their JSON in a code block.
 _FENCE = re.compile(r"\A```\w*\s*|\s*```\Z")
 
@@ -56,3 +58,9 @@ def answered_json(completion: Completion) -> Any:
 def whole_characters(text: str) -> str:
     """Return the text with half an emoji, which a model can write and nothing else can store, as a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def says_the_same(text: str, other: str) -> bool:
+    """Whether two free answers share so many words that they say the same."""
+    words, others = (set(re.findall(r"\w+", said.lower())) for said in (text, other))
+    return len(words & others) >= _SHARED_WORDS * len(words | others)

@@ -7,16 +7,30 @@ from mistral_nb.notebook.row_verbs import VerbOptions, answered
 if TYPE_CHECKING:
     import pandas as pd
 
-DEFAULT_MAX_WORDS = 25
 
-
-def summarize(column: "pd.Series[Any]", *, max_words: int = DEFAULT_MAX_WORDS, **options: Unpack[VerbOptions]) -> Any:
-    """Return a one-sentence summary of each text, in the text's own language.
+def summarize(
+    column: "pd.Series[Any]",
+    *,
+    max_words: int | None = None,
+    max_sentences: int | None = None,
+    language: str | None = None,
+    focus: str | None = None,
+    instructions: str | None = None,
+    **options: Unpack[VerbOptions],
+) -> Any:
+    """Return a summary of each text, in the text's own language.
 
     Parameters
     ----------
-    max_words
-        Words a summary should have at most. The model is asked to keep to it; nothing is cut afterwards.
+    max_words, max_sentences
+        How long a summary should be at most; without either, one sentence of 25 words. The model is asked to keep to it; nothing is
+        cut afterwards.
+    language
+        Language of the summaries, e.g. ``"French"``; without it, the text's own.
+    focus
+        What alone matters, e.g. ``"complaints"``.
+    instructions
+        What else the model should know or heed, e.g. ``"Name the product."``.
 
     Returns
     -------
@@ -27,7 +41,7 @@ def summarize(column: "pd.Series[Any]", *, max_words: int = DEFAULT_MAX_WORDS, *
     Raises
     ------
     InvalidOption
-        `max_words` is not a whole number from 1 up.
+        `max_words` or `max_sentences` is not a whole number from 1 up; `language`, `focus` or `instructions` is blank or no text.
 
     Examples
     --------
@@ -38,4 +52,7 @@ def summarize(column: "pd.Series[Any]", *, max_words: int = DEFAULT_MAX_WORDS, *
     """
     from mistral_nb.tasks.summarize import summarize_task
 
-    return answered(column, summarize_task(max_words), **options)
+    task = summarize_task(
+        max_words, max_sentences=max_sentences, language=language, focus=focus, instructions=instructions
+    )
+    return answered(column, task, **options)
