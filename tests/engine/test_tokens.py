@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mistral_nb.completion import CompletionRequest
@@ -137,6 +137,7 @@ def test_no_text_has_more_tokens_than_the_bound(exact: TokenCounter, text: str) 
 
 
 @given(texts=st.lists(st.text(min_size=1), min_size=1, max_size=3))
+@example(texts=[" ", "0"])
 @settings(deadline=None, max_examples=100)
 def test_texts_counted_alone_add_up_to_the_whole_prompt(exact: TokenCounter, texts: list[str]) -> None:
     from mistral_common.protocol.instruct.messages import AssistantMessage, UserMessage
