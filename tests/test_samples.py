@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -6,6 +7,8 @@ import pytest
 import mistral_nb
 from mistral_nb.errors import InvalidOption
 
+FOLDER = Path(__file__).parent.parent / "data"
+DESCRIPTION = (FOLDER / "README.md").read_text(encoding="utf-8")
 TOPICS = {"billing", "delivery", "bug", "praise"}
 
 
@@ -14,8 +17,13 @@ def tickets() -> pd.DataFrame:
     return mistral_nb.load_sample("tickets")
 
 
+@pytest.fixture(scope="module")
+def invoices() -> pd.DataFrame:
+    return mistral_nb.load_sample("invoices")
+
+
 def test_there_are_enough_tickets_to_learn_from(tickets: pd.DataFrame) -> None:
-    assert len(tickets) >= 120
+    assert len(tickets) == 300
 
 
 def test_every_topic_is_one_of_the_four(tickets: pd.DataFrame) -> None:
@@ -47,7 +55,65 @@ def test_an_unknown_sample_is_answered_with_the_nearest() -> None:
 
 
 def test_every_sample_file_is_described() -> None:
-    folder = Path(__file__).parent.parent / "data"
-    description = (folder / "README.md").read_text(encoding="utf-8")
+    assert [
+        file.name for file in FOLDER.glob("*.csv") if f"## {file.name}" not in DESCRIPTION.replace(" and ", "\n## ")
+    ] == []
 
-    assert [file.name for file in folder.glob("*.csv") if file.name not in description] == []
+
+@pytest.mark.parametrize("name", ["tickets", "invoices", "meeting_notes", "accounts", "owners", "memos"])
+def test_the_first_column_of_a_sample_names_each_row(name: str) -> None:
+    assert mistral_nb.load_sample(name).iloc[:, 0].is_unique
+
+
+def test_the_counts_of_tickets_are_those_that_are_described(tickets: pd.DataFrame) -> None:
+    described = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", DESCRIPTION, re.MULTILINE)
+    urgency = pd.crosstab(tickets["topic"], tickets["urgency"])[["low", "normal", "high"]]
+
+    assert {topic: list(map(int, counts[:3])) for topic, *counts in described if topic in TOPICS} == {
+        topic: row.tolist() for topic, row in urgency.iterrows()
+    }
+
+
+def test_an_invoices_net_amount_and_tax_make_its_total(invoices: pd.DataFrame) -> None:
+    taxed = invoices.dropna(subset=["vat_amount"])
+
+    assert (taxed["net_amount"] + taxed["vat_amount"]).round(2).tolist() == taxed["total_amount"].tolist()
+
+
+@pytest.mark.parametrize("column", ["supplier", "invoice_number"])
+def test_an_invoices_text_names_its_fields(invoices: pd.DataFrame, column: str) -> None:
+    assert [row.invoice_id for row in invoices.itertuples() if getattr(row, column) not in row.text] == []
+
+
+def test_an_invoices_total_stands_in_its_text(invoices: pd.DataFrame) -> None:
+    without_thousands = invoices["text"].str.replace(r"(?<=\d)[ .,](?=\d{3}\b)", "", regex=True).str.replace(",", ".")
+    totals = [
+        re.escape(f"{total:.2f}").replace(r"\.00", r"(\.00)?") for total in invoices["total_amount"]
+    ]  # some are whole numbers
+
+    assert [text for text, total in zip(without_thousands, totals, strict=True) if not re.search(total, text)] == []
+
+
+def test_whoever_has_something_to_do_is_named_in_the_notes() -> None:
+    notes = mistral_nb.load_sample("meeting_notes")
+    unnamed = [
+        (row.note_id, item["owner"])
+        for row in notes.itertuples()
+        for item in row.action_items
+        if item["owner"].lower() not in row.text.lower().replace("anyone", "everyone").replace("everybody", "everyone")
+    ]
+
+    assert unnamed == []
+
+
+def test_a_day_in_a_meetings_items_is_a_day_after_it() -> None:
+    notes = mistral_nb.load_sample("meeting_notes").explode("action_items").dropna(subset=["action_items"])
+    due = pd.to_datetime(notes["action_items"].str["due"])
+
+    assert (due.isna() | (due >= notes["held"])).all()
+
+
+def test_every_account_has_an_owner_who_is_listed_or_none() -> None:
+    owners = set(mistral_nb.load_sample("owners")["owner"])
+
+    assert set(mistral_nb.load_sample("accounts")["owner"].dropna()) == owners
