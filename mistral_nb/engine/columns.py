@@ -5,11 +5,12 @@ refused with the cast to paste. A dtype that is a mapping of names to dtypes sta
 """
 
 import difflib
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.cache import KeptAnswer
-from mistral_nb.engine.rows import DistinctTexts, RowsResult
+from mistral_nb.engine.rows import ColumnsOfAnswers, DistinctTexts, RowsResult
+from mistral_nb.engine.vectors import VectorDtype
 from mistral_nb.errors import NotText, UnknownColumn
 
 if TYPE_CHECKING:
@@ -83,6 +84,15 @@ def distinct_texts(column: "pd.Series[Any]") -> DistinctTexts:
     return DistinctTexts(number_of[codes], texts)
 
 
+def texts_to_ask(column: "pd.Series[Any]", further_texts: Sequence[str]) -> DistinctTexts:
+    """Return the column's distinct texts, and after them the further ones that are not among them; these only where it has any."""
+    texts = distinct_texts(column)
+    if not texts.texts:
+        return texts
+    known = set(texts.texts) if further_texts else set()
+    return DistinctTexts(texts.numbers, [*texts.texts, *(text for text in further_texts if text not in known)])
+
+
 def _no_text(name: object, value: object, cast: str) -> NotText:
     shown = repr(value)
     shown = shown if len(shown) <= 80 else f"{shown[:79]}…"
@@ -97,6 +107,7 @@ def values_of(column: "pd.Series[Any]", result: RowsResult, *, dtype: Any) -> "p
     """
     import pandas as pd
 
+    dtype = _known(dtype, result)
     if isinstance(dtype, Mapping):
         return pd.DataFrame(_value_arrays(result, dtype), index=column.index, columns=list(dtype))
     return pd.Series(_spread(result.values, result.texts.numbers, dtype), index=column.index, name=column.name)
@@ -112,7 +123,7 @@ def with_new_values(
     if isinstance(changed, pd.Series):
         changed[is_new] = new.array
     else:
-        for name in changed.columns:
+        for name in changed.columns.intersection(new.columns):
             changed[name] = with_new_values(changed[name], is_new, new[name])
     return changed
 
@@ -199,6 +210,7 @@ def details_frame(
 def _value_arrays(result: RowsResult, dtype: Any) -> dict[str, Any]:
     """Return the values of all rows, by the name of their column; "value" where they have but one."""
     numbers = result.texts.numbers
+    dtype = _known(dtype, result)
     if not isinstance(dtype, Mapping):
         return {"value": _spread(result.values, numbers, dtype)}
     return {
@@ -207,11 +219,20 @@ def _value_arrays(result: RowsResult, dtype: Any) -> dict[str, Any]:
     }
 
 
+def _known(dtype: Any, result: RowsResult) -> Any:
+    """Return the dtype, now that there are answers."""
+    if isinstance(dtype, ColumnsOfAnswers):
+        return dtype.of([value for value in result.values if value is not None])
+    return dtype
+
+
 def _spread(values: list[Any], numbers: "np.ndarray[Any, Any]", dtype: Any) -> Any:
     """Return an array with the value of each row's text; missing where the row has none."""
     import numpy as np
     import pandas as pd
 
+    if isinstance(dtype, VectorDtype):
+        return dtype.spread(values, numbers)
     if dtype is object or dtype == "object":  # lists, of which pandas would make a table
         return np.fromiter((_own_copy(values[number]) if number >= 0 else None for number in numbers), dtype=object)
     if not values:  # nothing can be taken from nothing

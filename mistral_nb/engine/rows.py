@@ -3,7 +3,7 @@
 Promises: records and protocols only, no work.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -49,6 +49,19 @@ class Packing(Protocol):
         """Return the value of each text, in order, or the exception that is in its place; raises when nothing can be read."""
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnsOfAnswers:
+    """The dtype of values of which only the answers say what columns they have.
+
+    Attributes
+    ----------
+    of
+        Gives the mapping of names to dtypes from the values that there are.
+    """
+
+    of: Callable[[Sequence[Any]], Mapping[str, Any]]
+
+
 class RowTask(Protocol):
     """One verb with its options, pure and without state: text in, request out; answer in, value out.
 
@@ -65,7 +78,7 @@ class RowTask(Protocol):
         """The pandas dtype (or its name) of the values.
 
         A mapping of names to dtypes makes each value a JSON object and the result a frame with these columns; what an object
-        lacks is missing. Lists and objects have dtype `object`.
+        lacks is missing. Lists and objects have dtype `object`. Also `ColumnsOfAnswers`, and `VectorDtype`.
         """
 
     @property

@@ -41,7 +41,7 @@ from mistral_nb.engine.rows_run import OnProgress, RowsRun
 from mistral_nb.engine.sending import Sender
 from mistral_nb.engine.structured import complete_as, structured_request
 from mistral_nb.engine.tokens import TokenCounter, token_counter
-from mistral_nb.errors import AskedFor, InvalidOption, UnknownPrice
+from mistral_nb.errors import SET_KEY_LINE, AskedFor, InvalidOption, NotSupported, UnknownPrice
 from mistral_nb.settings import Settings, checked_model_name, is_local
 
 DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"}
@@ -248,7 +248,7 @@ class Session:
 
     def embed(self, texts: Sequence[str], *, model: str | None = None) -> Embeddings:
         """Return one vector per text, in order; default model: mistral-embed, embedded local-embed."""
-        name = self.model_name(model or DEFAULT_EMBEDDING_MODELS[self.settings.answered_by])
+        name = self.embedding_model(model)
         backend, several = self._backend(name), _several(texts)
         return self._run(
             self._ask(lambda: backend.embed(several, model=name), model=name, texts=several, answer_tokens=0)
@@ -256,7 +256,7 @@ class Session:
 
     def moderate(self, texts: Sequence[str], *, model: str | None = None) -> list[Moderation]:
         """Return the moderation model's claims and scores per text; only hosted models can."""
-        name = self.model_name(model or DEFAULT_MODERATION_MODEL)
+        name = self.moderation_model(model)
         backend, several = self._backend(name), _several(texts)
         return self._run(
             self._ask(lambda: backend.moderate(several, model=name), model=name, texts=several, answer_tokens=0)
@@ -278,6 +278,24 @@ class Session:
     def model_name(self, model: str | None) -> str:
         """Return the API's name of the model that answers when `model` (or, with None, no model) is named."""
         return catalogue.full_name(checked_model_name(model or self.settings.default_model))
+
+    def embedding_model(self, model: str | None) -> str:
+        """Return the name of the model that gives vectors when `model`, or no model, is named.
+
+        Raises
+        ------
+        NotSupported
+            That model is known to give none.
+        """
+        default = DEFAULT_EMBEDDING_MODELS[self.settings.answered_by]
+        return _checked_kind(self.model_name(model or default), "embed", "gives no vectors", default)
+
+    def moderation_model(self, model: str | None) -> str:
+        """Return the name of the model that moderates when `model`, or no model, is named; NotSupported as in `embedding_model`."""
+        default = DEFAULT_MODERATION_MODEL
+        if model is None and self.settings.answered_by == "embedded":
+            model = self.settings.default_model
+        return _checked_kind(self.model_name(model or default), "moderation", "does not moderate", default)
 
     def close(self) -> None:
         """Stop runs in the background, close connections and files; the embedded server ends a little after its last client."""
@@ -372,6 +390,22 @@ class Session:
             if kind not in self._backends:
                 self._backends[kind] = backend_for(kind, self.settings)
             return self._backends[kind]
+
+
+def _checked_kind(name: str, kind: Literal["embed", "moderation"], lacking: str, default: str) -> str:
+    """Return the model's name; NotSupported where it is known to be of another kind."""
+    found: str
+    if is_local(name):
+        from mistral_nb.backends.embedded.weights import LOCAL_MODELS
+
+        found = LOCAL_MODELS[name].role if name in LOCAL_MODELS else "chat"
+    else:
+        model = catalogue.find_model(name)
+        found = kind if model is None else model.kind
+    if found == kind:
+        return name
+    needs_key = f" It needs a key:\n{SET_KEY_LINE}" if is_local(name) and not is_local(default) else ""
+    raise NotSupported(f"{name} {lacking}.", f"Use one that does: model={default!r}.{needs_key}")
 
 
 def _several(texts: Sequence[str]) -> Sequence[str]:

@@ -11,6 +11,10 @@ import pandas as pd
 from mistral_nb.notebook.verb_methods import on_frame, on_series
 from mistral_nb.notebook.verbs.ask import ask
 from mistral_nb.notebook.verbs.classify import classify
+from mistral_nb.notebook.verbs.embed import embed
+from mistral_nb.notebook.verbs.moderate import moderate
+from mistral_nb.notebook.verbs.search import search
+from mistral_nb.notebook.verbs.similar import similar
 from mistral_nb.notebook.verbs.summarize import summarize
 
 if TYPE_CHECKING:
@@ -36,6 +40,10 @@ class SeriesVerbs(_LastRun):
 
     ask = on_series(ask)
     classify = on_series(classify)
+    embed = on_series(embed)
+    moderate = on_series(moderate)
+    search = on_series(search)
+    similar = on_series(similar)
     summarize = on_series(summarize)
 
 
@@ -48,4 +56,8 @@ class FrameVerbs(_LastRun):
 
     ask = on_frame(ask)
     classify = on_frame(classify)
+    embed = on_frame(embed)
+    moderate = on_frame(moderate)
+    search = on_frame(search)
+    similar = on_frame(similar, other_columns=["to"])
     summarize = on_frame(summarize)

@@ -59,7 +59,7 @@ def warn_of_failures(result: RowsResult) -> None:
         f"{failures_text(result)}\n"
         "df.mistral.last_run.failed lists them with a remedy each; df.mistral.last_run.retry() asks them again.",
         FailedRowsWarning,
-        stacklevel=_readers_stacklevel(),
+        stacklevel=readers_stacklevel(),
     )
 
 
@@ -71,7 +71,7 @@ def failures_text(result: RowsResult) -> str:
     return f"{progress.failed} of {progress.total} rows failed in {result.verb} and are missing:\n{listed}"
 
 
-def _readers_stacklevel() -> int:
+def readers_stacklevel() -> int:
     """Return how many frames up the reader's own line is (Python 3.12's skip_file_prefixes, which 3.11 lacks)."""
     ours = str(Path(__file__).parent.parent)
     level, frame = 0, inspect.currentframe()

@@ -8,6 +8,8 @@ import operator
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import pandas as pd
 
     from mistral_nb.engine.column_run import ColumnRun
@@ -15,12 +17,33 @@ if TYPE_CHECKING:
     from mistral_nb.engine.rows_run import RowsRun
     from mistral_nb.engine.session import Session
 
+    Give = Callable[[ColumnRun], Any]
+
 
 # Of Mistral's API (specification of 2026-08).
 HIGHEST_TEMPERATURE = 1.5
 
 
-class VerbOptions(TypedDict, total=False):
+class SearchOptions(TypedDict, total=False):
+    """The options of every verb, but those of `RowOptions` and `VerbOptions`; described in the latter."""
+
+    model: str | None
+    dry_run: bool
+    budget_usd: float | None
+    errors: Literal["coerce", "raise"]
+    background: bool
+    rows_per_request: int | Literal["auto"]
+    cache: bool
+    refresh: bool
+
+
+class RowOptions(SearchOptions, total=False):
+    """The options of verbs that give something for each row, but `temperature`: for models that write nothing."""
+
+    details: bool
+
+
+class VerbOptions(RowOptions, total=False):
     """The options of every verb.
 
     Attributes
@@ -51,16 +74,7 @@ class VerbOptions(TypedDict, total=False):
         Ask again also what is kept; the new answer takes its place.
     """
 
-    model: str | None
     temperature: float | None
-    dry_run: bool
-    budget_usd: float | None
-    details: bool
-    errors: Literal["coerce", "raise"]
-    background: bool
-    rows_per_request: int | Literal["auto"]
-    cache: bool
-    refresh: bool
 
 
 DEFAULTS: VerbOptions = {
@@ -77,16 +91,33 @@ DEFAULTS: VerbOptions = {
 }
 
 
-def answered(column: "pd.Series[Any]", task: "RowTask", **options: Unpack[VerbOptions]) -> Any:
-    """Return what the verb gives for the column: a column, a frame of details, a receipt or a run in the background."""
-    from mistral_nb.engine.columns import distinct_texts
+def answered(
+    column: "pd.Series[Any]",
+    task: "RowTask",
+    *,
+    further_texts: "Sequence[str]" = (),
+    give: "Give | None" = None,
+    **options: Unpack[VerbOptions],
+) -> Any:
+    """Return what the verb gives for the column: a column, a frame of details, a receipt or a run in the background.
+
+    Parameters
+    ----------
+    further_texts
+        Texts that are asked together with those of the column, unless it has none.
+    give
+        Makes of the run what the verb gives instead of a column.
+    """
+    from mistral_nb.engine.columns import texts_to_ask
     from mistral_nb.engine.current import current_session
     from mistral_nb.engine.rows_run import BackgroundRun
     from mistral_nb.notebook.progress import progress_line
 
     chosen = _checked(options)
+    give = give or (lambda run: run.details if chosen["details"] else run.column)
     session = current_session()
-    plan = session.plan(task, distinct_texts(column), model=chosen["model"], options=_run_options(chosen))
+    texts = texts_to_ask(column, further_texts)
+    plan = session.plan(task, texts, model=chosen["model"], options=_run_options(chosen))
     if chosen["dry_run"]:
         return session.receipt(plan)
     run = session.run(plan)
@@ -96,13 +127,13 @@ def answered(column: "pd.Series[Any]", task: "RowTask", **options: Unpack[VerbOp
         session.last_run = column_run
 
     if chosen["background"]:
-        return BackgroundRun(run, ended=remember, finish=lambda: _finished(column_run, chosen))
+        return BackgroundRun(run, ended=remember, finish=lambda: _finished(column_run, chosen, give))
     try:
         with progress_line(task.verb, run.progress) as show:
             run.execute(show)
     finally:
         remember()
-    return _finished(column_run, chosen)
+    return _finished(column_run, chosen, give)
 
 
 def _column_run(
@@ -121,14 +152,14 @@ def _column_run(
     return ColumnRun(column, run, dtype=task.dtype, kept=session.cache.answers, again=again)
 
 
-def _finished(column_run: "ColumnRun", chosen: VerbOptions) -> Any:
+def _finished(column_run: "ColumnRun", chosen: VerbOptions, give: "Give") -> Any:
     """Return what the run gave, with one warning or one exception for what failed."""
     from mistral_nb.engine.current import current_session
     from mistral_nb.errors import RowsFailed
     from mistral_nb.notebook.progress import failures_text, warn_of_failures
 
     current_session().last_run = column_run  # of a run in the background, whose result is looked at now
-    given = column_run.details if chosen["details"] else column_run.column
+    given = give(column_run)
     if column_run.result.errors and chosen["errors"] == "raise":
         raise RowsFailed(
             failures_text(column_run.result),

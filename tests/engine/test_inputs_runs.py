@@ -17,7 +17,7 @@ import mistral_nb
 from mistral_nb import errors
 from mistral_nb.engine.plan import RowsPlan
 from mistral_nb.engine.rows import DistinctTexts, RowsResult, RunOptions
-from mistral_nb.tasks.embed import Embed, vector_of
+from mistral_nb.tasks.embed import Embed
 from mistral_nb.tasks.moderate import Moderate
 from tests.fake_api import FakeApi, Fault, rules
 
@@ -59,7 +59,7 @@ def by_rule(texts: Sequence[str]) -> list[list[float]]:
 
 
 def vectors(result: RowsResult) -> list[Any]:
-    return [None if value is None else vector_of(value).tolist() for value in result.values]
+    return [None if value is None else np.frombuffer(value, np.float32).tolist() for value in result.values]
 
 
 class TestSharing:

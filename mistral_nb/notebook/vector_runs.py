@@ -1,0 +1,90 @@
+"""Vectors of a column, for all verbs that compare texts.
+
+Promises: `embed`, `search`, `similar` and `answer` ask the same questions, so that a text's vector is paid for once for all of
+them.
+"""
+
+import operator
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Unpack
+
+from mistral_nb.engine.chat_request import shortened
+from mistral_nb.errors import EmptyPrompt, InvalidOption
+from mistral_nb.notebook.progress import readers_stacklevel
+from mistral_nb.notebook.row_verbs import RowOptions, answered
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from mistral_nb.engine.column_run import ColumnRun
+
+# Of a model that the catalogue does not know: texts longer than a quarter of it are sent alone.
+_LIKELY_CONTEXT_TOKENS = 2048
+MOST_COMPARED_ONE_BY_ONE = 1_000_000
+
+
+def with_vectors(
+    column: "pd.Series[Any]",
+    *,
+    further_texts: Sequence[str] = (),
+    give: "Callable[[ColumnRun], Any] | None" = None,
+    **options: Unpack[RowOptions],
+) -> Any:
+    """Return what `give` makes of a run that embeds the column; parameters as in `mistral_nb.notebook.row_verbs.answered`."""
+    from mistral_nb.engine.current import current_session
+    from mistral_nb.notebook.context_window import window_tokens
+    from mistral_nb.tasks.embed import Embed
+
+    session = current_session()
+    model = options["model"] = session.embedding_model(options.get("model"))
+    task = Embed(window_tokens(model, session) or _LIKELY_CONTEXT_TOKENS)
+    return answered(column, task, further_texts=further_texts, give=give, **options)
+
+
+def similarity_of_rows(query: str, run: "ColumnRun") -> "np.ndarray[Any, np.dtype[np.float32]]":
+    """Return how near each row of a run is to a text that was asked along with it: shape (rows,), NaN for a row without a vector.
+
+    Raises
+    ------
+    MistralNotebookError
+        What kept the text itself from being embedded.
+    """
+    import numpy as np
+
+    from mistral_nb.engine.vectors import similarities_to
+
+    result = run.result
+    if not result.texts.texts:
+        return np.full(len(result.texts.numbers), np.nan, dtype=np.float32)
+    number = result.texts.texts.index(query)
+    if number in result.errors:
+        raise result.errors[number]
+    if len(result.values) > MOST_COMPARED_ONE_BY_ONE:
+        warnings.warn(
+            f"{len(result.values):,} vectors were compared one by one. An index (faiss, hnswlib, a vector database) finds nearly "
+            "the same rows sooner; df.mistral.embed(…, as_array=True) gives the vectors for it.",
+            stacklevel=readers_stacklevel(),
+        )
+    similarities = np.full(len(result.values) + 1, np.nan, dtype=np.float32)  # the last place is the one of -1
+    similarities[:-1] = similarities_to(result.values[number], result.values)
+    of_rows: np.ndarray[Any, np.dtype[np.float32]] = similarities[result.texts.numbers]
+    return of_rows
+
+
+def checked_k(k: Any) -> int:
+    """Return the number of rows; InvalidOption when it is not a whole number from 1 up."""
+    is_whole = hasattr(k, "__index__") and not isinstance(k, bool)
+    if not is_whole or k < 1:
+        raise InvalidOption(f"k is {k!r}.", "Give how many rows, a whole number from 1 up, e.g. k=5.")
+    return operator.index(k)
+
+
+def checked_text(text: Any, name: str, example: str) -> str:
+    """Return the text; EmptyPrompt when it is blank, InvalidOption when it is no text."""
+    if not isinstance(text, str):
+        raise InvalidOption(f"The {name} is {shortened(text)}.", f"Give a text, e.g. {example!r}.")
+    if not text.strip():
+        raise EmptyPrompt(f"The {name} is blank.", f"Write one, e.g. {example!r}.")
+    return text
