@@ -5,7 +5,7 @@ Promises: reading never fails; what a response does not say is None.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 _HEADERS = {
@@ -40,7 +40,7 @@ class RateLimits:
     @classmethod
     def from_headers(cls, headers: Mapping[str, str]) -> Self | None:
         """Return what the headers (names in lower case) say; None when they say nothing."""
-        found = {field.name: _whole_number(headers.get(_HEADERS[field.name])) for field in fields(cls)}
+        found = {name: _whole_number(headers.get(header)) for name, header in _HEADERS.items()}
         return cls(**found) if any(value is not None for value in found.values()) else None
 
 
