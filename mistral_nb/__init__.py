@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mistral_nb.engine.rows_run import BackgroundRun
     from mistral_nb.engine.session import Session
     from mistral_nb.evaluation.agreement import Evaluation, evaluate
+    from mistral_nb.evaluation.comparison import Comparison, compare
+    from mistral_nb.evaluation.prompt_diff import PromptDiff, prompt_diff
     from mistral_nb.extraction import extract
     from mistral_nb.notebook.progress import FailedRowsWarning
     from mistral_nb.samples import load_sample
@@ -35,11 +37,13 @@ __version__ = "0.1.0"
 __all__ = [
     "BackgroundRun",
     "CacheInfo",
+    "Comparison",
     "Completion",
     "CompletionRequest",
     "Delta",
     "Evaluation",
     "FailedRowsWarning",
+    "PromptDiff",
     "Receipt",
     "Session",
     "TokenUsage",
@@ -49,12 +53,14 @@ __all__ = [
     "cache_info",
     "chat_with_tools",
     "clear_cache",
+    "compare",
     "configure",
     "errors",
     "evaluate",
     "extract",
     "frame_tools",
     "load_sample",
+    "prompt_diff",
     "session",
     "tool",
 ]
@@ -62,6 +68,7 @@ __all__ = [
 _HOMES = {
     "BackgroundRun": ("mistral_nb.engine.rows_run", "BackgroundRun"),
     "CacheInfo": ("mistral_nb.engine.cache", "CacheInfo"),
+    "Comparison": ("mistral_nb.evaluation.comparison", "Comparison"),
     "Evaluation": ("mistral_nb.evaluation.agreement", "Evaluation"),
     "FailedRowsWarning": ("mistral_nb.notebook.progress", "FailedRowsWarning"),
     "Receipt": ("mistral_nb.engine.receipt", "Receipt"),
@@ -73,6 +80,9 @@ _HOMES = {
     "Session": ("mistral_nb.engine.session", "Session"),
     "TokenUsage": ("mistral_nb.completion", "TokenUsage"),
     "configure": ("mistral_nb.settings", "configure"),
+    "PromptDiff": ("mistral_nb.evaluation.prompt_diff", "PromptDiff"),
+    "compare": ("mistral_nb.evaluation.comparison", "compare"),
+    "prompt_diff": ("mistral_nb.evaluation.prompt_diff", "prompt_diff"),
     "evaluate": ("mistral_nb.evaluation.agreement", "evaluate"),
     "extract": ("mistral_nb.extraction", "extract"),
     "load_sample": ("mistral_nb.samples", "load_sample"),

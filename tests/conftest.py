@@ -12,7 +12,7 @@ import pytest
 import mistral_nb
 from mistral_nb import settings
 from mistral_nb.backends.embedded.weights import weights_path
-from mistral_nb.engine import account, current
+from mistral_nb.engine import account, current, tokens
 from mistral_nb.engine import session as session_module
 from mistral_nb.engine.limiter import Limiter
 from mistral_nb.engine.retry import RetryPolicy
@@ -67,6 +67,20 @@ def api(impatient: None) -> Iterator[FakeApi]:
     with FakeApi() as fake:
         mistral_nb.configure(endpoint=fake.url, api_key=fake.api_key)
         yield fake
+
+
+@pytest.fixture
+def priced(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    """Serve the fake in the place of Mistral's own address, so that prices are known.
+
+    The fake counts a token for every 4 characters, as no real tokenizer does: its prompts are bounded by their bytes, as where the
+    tokenizer is not installed.
+    """
+    monkeypatch.setitem(settings.REGIONS, "global", api.url)
+    counter = tokens._counter(is_tekken=False, has_settings=False)
+    monkeypatch.setattr(session_module, "token_counter", lambda model, *, is_hosted: counter)
+    mistral_nb.configure(endpoint="")
+    return api
 
 
 @pytest.fixture(scope="session")

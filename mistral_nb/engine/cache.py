@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from mistral_nb.completion import RowRequest
+from mistral_nb.completion import RowRequest, TokenUsage
 from mistral_nb.errors import CacheProblem
 
 KEY_VERSION = 2
@@ -118,6 +118,11 @@ class KeptAnswer:
     completion_tokens: int = 0
     latency_seconds: float = 0.0
     rows_per_request: int = 1
+
+    @property
+    def usage(self) -> TokenUsage:
+        """This row's share of the tokens."""
+        return TokenUsage(prompt_tokens=self.prompt_tokens, completion_tokens=self.completion_tokens)
 
 
 _COLUMNS = tuple(field.name for field in fields(KeptAnswer))

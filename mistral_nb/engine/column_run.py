@@ -81,14 +81,18 @@ class ColumnRun:
         """One line per row: value, error, from_cache, model, response_id, prompt_tokens, completion_tokens, cost_usd,
         latency_seconds, finish_reason; see ``details=True``.
         """
+        return details_frame(self.source, self.result, dtype=self._dtype, kept=self.kept_answers)
+
+    @cached_property
+    def kept_answers(self) -> dict[int, KeptAnswer]:
+        """The answers that were kept from before, by the number of their text."""
         result, keys = self.result, self._run.plan.keys
         from_before = {
             keys[number]: number
             for number, value in enumerate(result.values)
             if keys and value is not None and number not in result.paid
         }
-        kept = {from_before[key]: answer for key, answer in self._kept(list(from_before)).items()}
-        return details_frame(self.source, result, dtype=self._dtype, kept=kept)
+        return {from_before[key]: answer for key, answer in self._kept(list(from_before)).items()}
 
     def retry(self) -> "pd.Series[Any] | pd.DataFrame":
         """Ask the failed rows again, and those that an interrupted run did not come to; return all values.

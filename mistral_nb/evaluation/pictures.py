@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from mistral_nb.evaluation.agreement import Evaluation
+    from mistral_nb.evaluation.comparison import Comparison
 
 _LONGEST_NAME = 24
 
@@ -40,6 +41,27 @@ def draw_confusion(found: "Evaluation", ax: "Axes | None" = None) -> "Axes":
     ax.set_xlabel("predicted label")
     ax.set_ylabel("true label")
     ax.set_title(f"{found.accuracy:.1%} of {found.rows:,} rows right")
+    return ax
+
+
+def draw_comparison(found: "Comparison", ax: "Axes | None" = None) -> "Axes":
+    """Return the axes with a point per model: accuracy with its interval over the price, or over time where none is known."""
+    import matplotlib.pyplot as plt
+
+    table = found.table
+    prices = table["usd_per_1000_rows"]
+    is_priced = bool(prices.notna().all() and (prices > 0).any())
+    across = prices.astype("float64") if is_priced else table["latency_p95_seconds"]
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 4.2), layout="constrained")
+    for name, at in zip(table.index, across.tolist(), strict=True):
+        accuracy, (low, high) = found.evaluations[name].accuracy, found.evaluations[name].accuracy_interval
+        ax.errorbar([at], [accuracy], yerr=[[accuracy - low], [high - accuracy]], fmt="o", capsize=4)
+        ax.annotate(_short(name), (at, accuracy), xytext=(7, 5), textcoords="offset points")
+    ax.margins(x=0.25)
+    ax.set_xlabel("USD per 1,000 rows" if is_priced else "seconds within which 95 % of the rows are answered")
+    ax.set_ylabel("accuracy (with 95 % interval)")
+    ax.set_title(f"{len(found.answers):,} rows, each asked of every model")
     return ax
 
 

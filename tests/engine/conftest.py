@@ -1,29 +1,13 @@
-"""Servers as the row engine meets them: one with prices, one with few requests a minute, one that can be held back."""
+"""Servers as the row engine meets them: one with few requests a minute, one that can be held back."""
 
 from collections.abc import Iterator
 
 import pytest
 
 import mistral_nb
-from mistral_nb import settings
-from mistral_nb.engine import audit, tokens
-from mistral_nb.engine import session as session_module
+from mistral_nb.engine import audit
 from tests.engine.row_runs import Gate
 from tests.fake_api import FakeApi
-
-
-@pytest.fixture
-def priced(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> FakeApi:
-    """Serve the fake in the place of Mistral's own address, so that prices are known.
-
-    The fake counts a token for every 4 characters, as no real tokenizer does: its prompts are bounded by their bytes, as where the
-    tokenizer is not installed.
-    """
-    monkeypatch.setitem(settings.REGIONS, "global", api.url)
-    counter = tokens._counter(is_tekken=False, has_settings=False)
-    monkeypatch.setattr(session_module, "token_counter", lambda model, *, is_hosted: counter)
-    mistral_nb.configure(endpoint="")
-    return api
 
 
 @pytest.fixture
