@@ -1,4 +1,4 @@
-"""``mistral-nb``: the demo, the embedded model's weights and server, in a terminal.
+"""``mistral-nb``: the demo, the embedded model's weights and server, the key, in a terminal.
 
 Keeps to itself: arguments and exit codes.
 Promises: an error is one message on stderr with its remedy, and exit code 1; nothing is downloaded without a yes.
@@ -70,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
     download.add_argument("--yes", action="store_true", help="do not ask")
     download.set_defaults(command=_download_model)
 
+    login = commands.add_parser("login", help="store an API key in the system's keyring; asks for it without an echo")
+    login.set_defaults(command=_login)
+    logout = commands.add_parser("logout", help="remove the key from the system's keyring")
+    logout.set_defaults(command=_logout)
+
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
     return parser
@@ -134,6 +139,20 @@ def _agrees(question: str) -> bool:
         return input(question).strip().lower() in {"y", "yes"}
     except EOFError:
         return False
+
+
+def _login(options: argparse.Namespace) -> int:
+    from mistral_nb.login import login
+
+    print(login())
+    return 0
+
+
+def _logout(options: argparse.Namespace) -> int:
+    from mistral_nb.login import logout
+
+    print(logout())
+    return 0
 
 
 def _version(options: argparse.Namespace) -> int:

@@ -17,7 +17,8 @@ MistralNotebookError
 │   └── EmptyPrompt            (also ValueError)
 ├── KeyProblem
 │   ├── MissingKey
-│   └── InvalidKey             401
+│   ├── InvalidKey             401
+│   └── KeyringProblem         the system's keyring can't be used
 ├── ModelProblem
 │   ├── UnknownModel           400 with code 1500, or 404
 │   └── ModelNotOnPlan         403 with code 1913, or a limit of 0 requests
@@ -206,6 +207,12 @@ class MissingKey(KeyProblem):
 
 class InvalidKey(KeyProblem):
     """The API answered 401."""
+
+
+class KeyringProblem(KeyProblem):
+    """The system's keyring is missing, locked or empty."""
+
+    concerns_request = False
 
 
 class ModelProblem(MistralNotebookError):

@@ -1,6 +1,6 @@
 """Which model answers, where, with which key: argument, then environment, then default.
 
-Keeps to itself: the order of precedence.
+Keeps to itself: the order of precedence (a key may also be in places of its own: `key_sources`).
 Promises: reading settings imports nothing heavy and touches no network; every value knows where it came from.
 """
 
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from mistral_nb.api_key import SecretKey
 from mistral_nb.errors import InvalidOption
+from mistral_nb.key_sources import found_key
 
 REGIONS = {  # as in mistralai 3.7.0
     "global": "https://api.mistral.ai",
@@ -24,7 +25,6 @@ DEFAULT_EMBEDDED_MODEL = "local-small"
 LOCAL_PREFIX = "local-"
 
 _ENVIRONMENT = {
-    "api_key": "MISTRAL_API_KEY",
     "endpoint": "MISTRAL_NB_ENDPOINT",
     "region": "MISTRAL_NB_REGION",
     "model": "MISTRAL_NB_MODEL",
@@ -56,7 +56,7 @@ class Settings:
     max_concurrency, requests_per_minute, tokens_per_minute, timeout_seconds, cache_days, cache_megabytes
         As in `configure`; None of the limits means that they are learnt, None of `cache_days` that answers are kept for ever.
     origins
-        Where each value is from: "argument", the environment variable's name, or "default".
+        Where each value is from: "argument", the environment variable's name, the place of a key, or "default".
     """
 
     api_key: SecretKey | None = None
@@ -142,7 +142,8 @@ def configure(
     Parameters
     ----------
     api_key
-        Mistral API key; environment ``MISTRAL_API_KEY``.
+        Mistral API key. Without it, in this order: environment ``MISTRAL_API_KEY`` (set to nothing it means: no key), that line in
+        a ``.env`` of the project, the system's keyring after ``mistral-nb login``.
     endpoint
         Root address, without ``/v1``, of any server that speaks Mistral's API (vLLM, llama.cpp, Ollama, a proxy);
         environment ``MISTRAL_NB_ENDPOINT``.
@@ -211,6 +212,16 @@ def current_settings() -> Settings:
     return _resolve(_arguments, os.environ)
 
 
+def settings_with(key: SecretKey) -> Settings:
+    """Return the settings as they would be with this key."""
+    return _resolve({**_arguments, "api_key": key}, os.environ)
+
+
+def current_home() -> Path:
+    """Return the folder of cache, ledger and weights, also where the other settings can't be read."""
+    return _home(_arguments.get("home") or os.environ.get(_ENVIRONMENT["home"], "").strip() or None)
+
+
 def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
     """Merge arguments over environment over defaults, and check each value."""
     values: dict[str, Any] = {}
@@ -221,8 +232,6 @@ def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Se
             values[name], origins[name] = arguments[name], "argument"
         elif from_environment:
             values[name], origins[name] = from_environment, variable
-    if isinstance(values.get("api_key"), str):
-        values["api_key"] = SecretKey(values["api_key"], found_in=origins["api_key"])
     if values.get("region", "global") not in REGIONS:
         raise InvalidOption(
             f"No region {values['region']!r}.", 'There are: mistral_nb.configure(region="global"), "eu" and "us".'
@@ -235,7 +244,11 @@ def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         values["model_path"] = _checked_model_path(values["model_path"])
     for name in values.keys() & (_WHOLE_NUMBERS.keys() | _NUMBERS.keys()):
         values[name] = _checked_number(name, values[name], origins[name])
-    values["home"] = Path(values["home"]).expanduser().absolute() if "home" in values else _default_home()
+    values["home"] = _home(values.get("home"))
+    if "api_key" in arguments:
+        values["api_key"], origins["api_key"] = arguments["api_key"], "argument"
+    elif (key := found_key(environment, home=values["home"])) is not None:
+        values["api_key"], origins["api_key"] = key, key.found_in
     return Settings(**values, origins=origins)
 
 
@@ -287,7 +300,9 @@ def _checked_model_path(path: str | os.PathLike[str]) -> Path:
     return file
 
 
-def _default_home() -> Path:
+def _home(given: str | os.PathLike[str] | None) -> Path:
+    if given is not None:
+        return Path(given).expanduser().absolute()
     import platformdirs
 
     return platformdirs.user_data_path("mistral_nb", appauthor=False)

@@ -27,6 +27,7 @@ def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     """Isolate settings, cache and session of each test."""
     for variable in [name for name in os.environ if name.startswith("MISTRAL_") and name != "MISTRAL_NB_TEST_HOME"]:
         monkeypatch.delenv(variable)
+    monkeypatch.setenv("MISTRAL_API_KEY", "")  # set to nothing: a .env of the checkout is not looked at
     monkeypatch.setenv("MISTRAL_NB_HOME", str(tmp_path / "home"))
     yield
     current.close_current_session()

@@ -76,7 +76,8 @@ class Endpoint:
         return MissingKey(
             f"No API key, and {self.address} asks for one.",
             f"Get one at {API_KEYS_PAGE} and set it before the first cell:\n{SET_KEY_LINE}\n"
-            'or call mistral_nb.configure(api_key="…"). Without a key the embedded model answers: model="local-small".',
+            'or call mistral_nb.configure(api_key="…"), or once in a terminal: mistral-nb login. '
+            'Without a key the embedded model answers: model="local-small".',
             status_code=status,
         )
 

@@ -8,6 +8,7 @@ of `mistral_nb.errors`. The key is in no repr, no exception and no traceback, ev
 """
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
@@ -23,6 +24,9 @@ from mistral_nb.backends.sdk_errors import our_error, sdk_exceptions
 if TYPE_CHECKING:
     import httpx2
     from mistralai.client import Mistral
+
+# Read by the SDK when its client is made (mistralai 3.7.0): it then prints every request and answer.
+DEBUG_VARIABLE = "MISTRAL_DEBUG"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -165,6 +169,7 @@ class SdkClient:
             api_key=lambda: key.reveal() if key else None,
             server_url=self.endpoint.address,
             async_client=self._http,
+            debug_logger=_ScrubbedLogger(self.endpoint.scrubbed) if os.environ.get(DEBUG_VARIABLE) else None,
             timeout_ms=max(1, round(self.timeout_seconds * 1000)),
         )
         return self._sdk
@@ -183,6 +188,19 @@ class SdkClient:
             exchange.response = response
         else:
             exchange.body = self.endpoint.scrubbed_bytes(await response.aread())
+
+
+class _ScrubbedLogger:
+    """The SDK's own debug output, which repeats whatever a server sends, without the key."""
+
+    def __init__(self, scrubbed: Callable[[str], str]) -> None:
+        from mistralai.client.utils.logger import get_default_logger
+
+        self._logger = get_default_logger()
+        self._scrubbed = scrubbed
+
+    def debug(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        self._logger.debug("%s", self._scrubbed(msg % args if args else msg), **kwargs)
 
 
 async def _limit_connect_time(request: "httpx2.Request") -> None:
