@@ -9,6 +9,7 @@ from typing import Any
 from mistral_nb.answer_schema import answer_schema
 from mistral_nb.engine.chat_request import shortened
 from mistral_nb.engine.current import current_session
+from mistral_nb.engine.occasion import asked_through
 from mistral_nb.errors import EmptyPrompt, InvalidOption
 
 _INSTRUCTIONS = (
@@ -77,9 +78,8 @@ def extract(
         raise InvalidOption(
             f"instructions is {shortened(instructions)}.", "Give a text, e.g. instructions='Prices in euros.'."
         )
-    return (
-        current_session()
-        .complete(
+    with asked_through("session", verb="extract"):
+        answer = current_session().complete(
             text,
             schema=form,
             model=model,
@@ -87,5 +87,4 @@ def extract(
             temperature=0.0,
             max_tokens=max_tokens,
         )
-        .parsed
-    )
+    return answer.parsed

@@ -12,7 +12,7 @@ import pytest
 import mistral_nb
 from mistral_nb import settings
 from mistral_nb.backends.embedded.weights import weights_path
-from mistral_nb.engine import account, current, tokens
+from mistral_nb.engine import account, current, provider, tokens
 from mistral_nb.engine import session as session_module
 from mistral_nb.engine.limiter import Limiter
 from mistral_nb.engine.retry import RetryPolicy
@@ -79,7 +79,7 @@ def priced(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     """
     monkeypatch.setitem(settings.REGIONS, "global", api.url)
     counter = tokens._counter(is_tekken=False, has_settings=False)
-    monkeypatch.setattr(session_module, "token_counter", lambda model, *, is_hosted: counter)
+    monkeypatch.setattr(provider, "token_counter", lambda model, *, is_hosted: counter)
     mistral_nb.configure(endpoint="")
     return api
 

@@ -1,20 +1,23 @@
-"""One question of a person who waits for the answer: ahead of rows, within the same limits, tried again.
+"""One question of a person who waits for the answer: ahead of rows, within the same limits, tried again, reported.
 
 Promises: a stream that was left early closes its connection; a stream is tried again only while nothing of it has been shown.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import TypeVar
 
 from mistral_nb.backends.backend import Backend
-from mistral_nb.completion import CompletionRequest, Delta
+from mistral_nb.completion import Completion, CompletionRequest, Delta, TokenUsage
 from mistral_nb.engine.limiter import Limiter, Reservation
+from mistral_nb.engine.open_request import Answer, OpenRequest
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.tokens import estimated_tokens
 from mistral_nb.errors import AskedFor, MistralNotebookError
 
-T = TypeVar("T")
+AnswerT = TypeVar("AnswerT", bound=Answer)
+Price = Callable[[TokenUsage], Decimal | None]
 
 # Of an answer without max_tokens, before there is one.
 _LIKELY_ANSWER_TOKENS = 500
@@ -35,16 +38,26 @@ def noting(asked_for: AskedFor) -> Iterator[None]:
         raise
 
 
-async def ask(call: Callable[[], Awaitable[T]], *, limiter: Limiter, retry: RetryPolicy, asked_for: AskedFor) -> T:
+async def ask(
+    call: Callable[[], Awaitable[AnswerT]],
+    *,
+    opened: OpenRequest,
+    limiter: Limiter,
+    retry: RetryPolicy,
+    price: Price,
+    asked_for: AskedFor,
+) -> AnswerT:
     """Return the answer that `call` gives."""
     tokens = asked_for.tokens
 
-    async def attempt() -> T:
+    async def attempt() -> AnswerT:
         reservation = await limiter.reserve(tokens, is_urgent=True)
+        opened.attempt()
         try:
             answer = await call()
         except MistralNotebookError as error:
             reservation.failed(error)
+            opened.failed(error)
             raise
         except BaseException:
             reservation.release()
@@ -53,46 +66,68 @@ async def ask(call: Callable[[], Awaitable[T]], *, limiter: Limiter, retry: Retr
         reservation.settle(
             tokens=tokens if usage is None else usage.total_tokens, rate_limits=getattr(answer, "rate_limits", None)
         )
+        opened.answered(answer, cost_usd=price(usage or TokenUsage()))
         return answer
 
-    with noting(asked_for):
-        return await retry.attempt(attempt)
+    try:
+        with noting(asked_for):
+            return await retry.attempt(attempt)
+    finally:
+        opened.end()
 
 
 async def stream(
-    request: CompletionRequest, *, backend: Backend, limiter: Limiter, retry: RetryPolicy
+    request: CompletionRequest,
+    *,
+    opened: OpenRequest,
+    backend: Backend,
+    limiter: Limiter,
+    retry: RetryPolicy,
+    price: Price,
 ) -> AsyncGenerator[Delta]:
     """Yield the answer piece by piece."""
     texts = request.texts
     tokens = likely_tokens(texts, request.max_tokens)
     asked_for = AskedFor(model=request.model, count=len(texts), unit="message", tokens=tokens)
+    heard = Completion(text="", model=request.model, finish_reason="")
 
     async def first_piece() -> tuple[Delta | None, AsyncGenerator[Delta], Reservation]:
         reservation = await limiter.reserve(tokens, is_urgent=True)
+        opened.attempt()
         pieces = backend.stream(request)
         try:
             return await anext(pieces, None), pieces, reservation
         except MistralNotebookError as error:
             reservation.failed(error)
+            opened.failed(error)
             await pieces.aclose()
             raise
         except BaseException:
             reservation.release()
             raise
 
-    with noting(asked_for):
-        last, pieces, reservation = await retry.attempt(first_piece)
+    try:
+        with noting(asked_for):
+            last, pieces, reservation = await retry.attempt(first_piece)
+    except BaseException:
+        opened.end()
+        raise
     try:
         if last is not None:
+            heard = heard.extended_by(last)
             yield last
         async for last in pieces:
+            heard = heard.extended_by(last)
             yield last
         usage = last.usage if last is not None else None
         reservation.settle(tokens=tokens if usage is None else usage.total_tokens, rate_limits=None)
+        opened.answered(heard, cost_usd=price(heard.usage))
     except MistralNotebookError as error:
         reservation.failed(error)
+        opened.failed(error)
         error.note_request(asked_for)
         raise
     finally:
         reservation.release()  # of a stream that was left early; otherwise this does nothing
+        opened.end(heard)  # likewise
         await pieces.aclose()

@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
@@ -45,6 +45,14 @@ class BackgroundLoop:
             coroutine.close()
             raise RuntimeError("Plain calls can't be made from inside the background loop; await the async form.")
         return asyncio.run_coroutine_threadsafe(coroutine, loop)
+
+    def soon(self, callback: Callable[[], None]) -> None:
+        """Have a short function called on the loop after what is due there already."""
+        loop = self._running_loop()
+        if threading.current_thread() is self._thread:
+            loop.call_soon(callback)
+        else:
+            loop.call_soon_threadsafe(callback)
 
     def iterate(self, generator: AsyncGenerator[T]) -> Generator[T]:
         """Yield what the async generator yields; leaving early (break, Ctrl-C, an exception) closes it."""

@@ -1,35 +1,24 @@
-"""Answers already paid for: one SQLite file that survives the kernel.
+"""Answers already paid for, in a file that survives the kernel.
 
-Keeps to itself: the key, the table, the file's rights (0600), age and size.
+Keeps to itself: the key, age and size.
 Promises: the key covers everything that can change an answer; only answers that could be read are kept; an answer is in the
-file before `put` returns. The journal is WAL with ``synchronous=NORMAL``: a killed process loses nothing, a power cut may lose
-the last moments but never damages the file. Safe to use from several threads and several kernels at once.
+file before `put` returns.
 """
 
 import datetime
 import hashlib
 import json
-import os
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mistral_nb.completion import RowRequest, TokenUsage
-from mistral_nb.errors import CacheProblem
+from mistral_nb.engine.database import Database, shrink, used_bytes
 
 KEY_VERSION = 2
-_APPLICATION_ID = 0x4D4E4231  # "MNB1": tells our file from any other SQLite file
-_SCHEMA_VERSION = 2
-_BUSY_TIMEOUT_SECONDS = 30.0
-_POLL_SECONDS = 0.01
-# 16 MB. A checkpoint waits for the disk, and writes each changed page once however often it was changed: SQLite's own 1000 make
-# four times as many of them, each of which holds up the rows.
-_PAGES_BETWEEN_CHECKPOINTS = 4000
 _KEYS_PER_QUERY = 1000
 _PUTS_BETWEEN_SIZE_CHECKS = 2000
 _SECONDS_PER_DAY = 86_400.0
@@ -37,23 +26,8 @@ _SECONDS_PER_DAY = 86_400.0
 _SHARE_AFTER_PRUNING = 0.9
 _NO_LIMIT = 2**62
 _ENCODER = json.JSONEncoder(ensure_ascii=False)
-# With rowids, on purpose: keys are random, so each answer changes a page somewhere in what is sorted by key, and a page of bare
-# keys holds five times as many of them as one of whole answers.
-_TABLE = """
-    CREATE TABLE answers (
-        key BLOB PRIMARY KEY NOT NULL,
-        value TEXT NOT NULL, -- JSON; bytes stay bytes in a column of this type
-        verb TEXT NOT NULL,
-        model TEXT NOT NULL,
-        response_id TEXT,
-        finish_reason TEXT NOT NULL,
-        prompt_tokens INTEGER NOT NULL,
-        completion_tokens INTEGER NOT NULL,
-        latency_seconds REAL NOT NULL,
-        rows_per_request INTEGER NOT NULL,
-        created_unix_seconds REAL NOT NULL
-    )
-"""
+# What a line of the ledger, which has an age of its own, takes in the same file.
+_LEDGER_LINE_BYTES = 250
 
 
 def answer_keys(
@@ -150,12 +124,19 @@ class CacheInfo:
     __repr__ = __str__
 
 
+class FoundAnswers(NamedTuple):
+    """What is kept of the keys that were looked up: each value, and the tokens that all of them together took."""
+
+    values: dict[bytes, Any]
+    usage: TokenUsage
+
+
 class AnswerCache:
-    """The answers in one SQLite file, made at first use.
+    """The answers in the database.
 
     Parameters
     ----------
-    path
+    database
         The file.
     max_age_days
         Older answers are not taken, and deleted when the file is next opened; None keeps them for ever.
@@ -163,16 +144,14 @@ class AnswerCache:
         When the file grows beyond, the oldest answers are deleted; None lets it grow.
     """
 
-    def __init__(self, path: Path, *, max_age_days: float | None = None, max_bytes: int | None = None) -> None:
-        self.path = path
+    def __init__(self, database: Database, *, max_age_days: float | None = None, max_bytes: int | None = None) -> None:
+        self.database = database
         self._max_age_days = max_age_days
         self._max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._pid = 0
         self._puts = 0
+        database.when_opened(self._prune)
 
-    def values(self, keys: Sequence[bytes], *, rows_per_request: int | None = None) -> dict[bytes, Any]:
+    def found(self, keys: Sequence[bytes], *, rows_per_request: int | None = None) -> FoundAnswers:
         """Return the kept values of these keys; a key without an answer is left out.
 
         Parameters
@@ -181,16 +160,20 @@ class AnswerCache:
             Take only answers of requests that carried at most so many rows; None takes any.
         """
         decoded: dict[str, Any] = {}  # labels are few: each is decoded, and held in memory, once
-        found: dict[bytes, Any] = {}
-        for key, stored in self._select("key, value", keys, rows_per_request):
+        values: dict[bytes, Any] = {}
+        read = written = 0
+        columns = "key, value, prompt_tokens, completion_tokens"
+        for key, stored, prompt_tokens, completion_tokens in self._select(columns, keys, rows_per_request):
+            read += prompt_tokens
+            written += completion_tokens
             if isinstance(stored, bytes):
-                found[key] = stored
+                values[key] = stored
                 continue
             value = decoded.get(stored)
             if value is None:
                 value = decoded[stored] = json.loads(stored)
-            found[key] = value
-        return found
+            values[key] = value
+        return FoundAnswers(values, TokenUsage(prompt_tokens=read, completion_tokens=written))
 
     def answers(self, keys: Sequence[bytes]) -> dict[bytes, KeptAnswer]:
         """Return all that is kept of these keys' answers."""
@@ -209,33 +192,24 @@ class AnswerCache:
         ]
         marks = ",".join("?" * (len(_COLUMNS) + 2))
         columns = ", ".join(("key", *_COLUMNS, "created_unix_seconds"))
-        with self._lock, self._explained():
-            connection = self._open()
-            if len(rows) > 1:
-                connection.execute("BEGIN IMMEDIATE")
-            try:
-                connection.executemany(f"INSERT OR REPLACE INTO answers ({columns}) VALUES ({marks})", rows)  # noqa: S608
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            if connection.in_transaction:
-                connection.execute("COMMIT")
-            self._puts += len(rows)
-            if self._puts >= _PUTS_BETWEEN_SIZE_CHECKS:
-                self._puts = 0
+        with self.database.writing() as connection:
+            connection.executemany(f"INSERT OR REPLACE INTO answers ({columns}) VALUES ({marks})", rows)  # noqa: S608
+        self._puts += len(rows)
+        if self._puts >= _PUTS_BETWEEN_SIZE_CHECKS:
+            self._puts = 0
+            with self.database.reading() as connection:
                 self._prune_to_size(connection)
 
     def info(self) -> CacheInfo:
         """Return how much is kept."""
-        with self._lock, self._explained():
-            connection = self._open()
+        with self.database.reading() as connection:
             count, oldest, newest = connection.execute(
                 "SELECT count(*), min(created_unix_seconds), max(created_unix_seconds) FROM answers"
             ).fetchone()
-        files = [self.path, self.path.with_name(f"{self.path.name}-wal")]
+        path = self.database.path
+        files = [path, path.with_name(f"{path.name}-wal")]
         return CacheInfo(
-            path=self.path,
+            path=path,
             answers=count,
             size_bytes=sum(file.stat().st_size for file in files if file.exists()),
             oldest=_utc(oldest),
@@ -255,18 +229,10 @@ class AnswerCache:
         }
         given = {condition: value for condition, value in conditions.items() if value is not None}
         where = f" WHERE {' AND '.join(given)}" if given else ""
-        with self._lock, self._explained():
-            connection = self._open()
+        with self.database.reading() as connection:
             deleted = connection.execute(f"DELETE FROM answers{where}", list(given.values())).rowcount  # noqa: S608
-            _shrink(connection)
+            shrink(connection)
             return deleted
-
-    def close(self) -> None:
-        """Close the file; a later call opens it again."""
-        with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
-                self._connection.close()
-            self._connection = None
 
     def _select(self, columns: str, keys: Iterable[bytes], rows_per_request: int | None) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of these keys that are not too old."""
@@ -279,17 +245,25 @@ class AnswerCache:
                 "AND rows_per_request <= ? AND created_unix_seconds >= ?"
             )
             # Not held from one part to the next: whoever has an answer to keep does not wait for a long look-up.
-            with self._lock, self._explained():
-                rows = self._open().execute(query, [*part, most_rows, self._oldest()]).fetchall()
+            with self.database.reading() as connection:
+                rows = connection.execute(query, [*part, most_rows, self._oldest()]).fetchall()
             yield from rows
 
     def _oldest(self) -> float:
         return 0.0 if self._max_age_days is None else time.time() - self._max_age_days * _SECONDS_PER_DAY
 
+    def _prune(self, connection: sqlite3.Connection) -> None:
+        if self._max_age_days is not None:
+            connection.execute("DELETE FROM answers WHERE created_unix_seconds < ?", (self._oldest(),))
+        self._prune_to_size(connection)
+
     def _prune_to_size(self, connection: sqlite3.Connection) -> None:
-        """Delete the oldest answers when the file is larger than it may be."""
-        size_bytes = _used_bytes(connection)
-        if self._max_bytes is None or size_bytes <= self._max_bytes:
+        """Delete the oldest answers when they are larger than they may be."""
+        if self._max_bytes is None:
+            return
+        lines = connection.execute("SELECT coalesce(max(id) - min(id) + 1, 0) FROM requests").fetchone()[0]
+        size_bytes = used_bytes(connection) - lines * _LEDGER_LINE_BYTES
+        if size_bytes <= self._max_bytes:
             return
         count = connection.execute("SELECT count(*) FROM answers").fetchone()[0]
         share = 1 - _SHARE_AFTER_PRUNING * self._max_bytes / size_bytes
@@ -298,102 +272,7 @@ class AnswerCache:
             "(SELECT created_unix_seconds FROM answers ORDER BY created_unix_seconds LIMIT 1 OFFSET ?)",
             (min(count - 1, int(count * share)),),
         )
-        _shrink(connection)
-
-    def _open(self) -> sqlite3.Connection:
-        # A connection must not cross a fork: SQLite's locks belong to the process that took them.
-        if self._connection is None or self._pid != os.getpid():
-            self._connection, self._pid = _connect(self.path), os.getpid()
-            if self._max_age_days is not None:
-                self._connection.execute("DELETE FROM answers WHERE created_unix_seconds < ?", (self._oldest(),))
-            self._prune_to_size(self._connection)
-        return self._connection
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        """Raise CacheProblem for whatever SQLite or the disk has to say."""
-        try:
-            yield
-        except (sqlite3.Error, OSError) as error:
-            raise CacheProblem(
-                f"The cache {str(self.path)!r} can't be used: {error}.",
-                "Move that file away, or keep the cache elsewhere: mistral_nb.configure(home='…').",
-            ) from None
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # SQLite gives the journal the rights of the database, so the file must be private before SQLite first opens it.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    os.chmod(path, 0o600)
-    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_SECONDS, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the table in a new file; refuse a file that is somebody else's or from a later version."""
-    connection.execute("PRAGMA synchronous=NORMAL")
-    connection.execute(f"PRAGMA wal_autocheckpoint={_PAGES_BETWEEN_CHECKPOINTS}")
-    if _identity(connection) != (_APPLICATION_ID, _SCHEMA_VERSION):
-        _make_table(connection)
-    _use_write_ahead_log(connection)
-
-
-def _make_table(connection: sqlite3.Connection) -> None:
-    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # takes effect only before the first table
-    connection.execute("BEGIN IMMEDIATE")  # one process makes the table; the others wait, and then find it made
-    application_id, version = _identity(connection)
-    is_empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-    if not is_empty and application_id != _APPLICATION_ID:
-        raise sqlite3.DatabaseError("it is another program's database")
-    if not is_empty and version > _SCHEMA_VERSION:
-        raise sqlite3.DatabaseError(f"it has version {version}, this package reads version {_SCHEMA_VERSION}")
-    if version < _SCHEMA_VERSION:
-        connection.execute("DROP TABLE IF EXISTS answers")  # version 1 had keys that nothing asks for any more
-        connection.execute(_TABLE)
-        connection.execute("CREATE INDEX answers_by_age ON answers (created_unix_seconds)")
-        connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-    connection.execute("COMMIT")
-
-
-def _identity(connection: sqlite3.Connection) -> tuple[int, int]:
-    application_id = connection.execute("PRAGMA application_id").fetchone()[0]
-    return application_id, connection.execute("PRAGMA user_version").fetchone()[0]
-
-
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    """Switch the journal, which SQLite refuses at once, without its busy timeout, while anybody else uses the file."""
-    deadline = time.monotonic() + _BUSY_TIMEOUT_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_POLL_SECONDS)
-        else:
-            return
-
-
-def _used_bytes(connection: sqlite3.Connection) -> int:
-    pages, free, size = (
-        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)
-
-
-def _shrink(connection: sqlite3.Connection) -> None:
-    """Give the space of deleted answers back to the disk, as far as other kernels that read allow."""
-    # Not with `execute`: it would stop at the first step, which frees one page.
-    connection.executescript("PRAGMA incremental_vacuum")
-    connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        shrink(connection)
 
 
 def _encoded(value: Any) -> str | bytes:

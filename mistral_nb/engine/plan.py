@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mistral_nb.completion import InputsRequest, RowRequest
+from mistral_nb.completion import InputsRequest, RowRequest, TokenUsage
 from mistral_nb.engine.audit import rows_to_audit
 from mistral_nb.engine.cache import AnswerCache, answer_keys
 from mistral_nb.engine.rows import DistinctTexts, RowsProgress, RowTask, RunOptions
@@ -34,6 +34,8 @@ class RowsPlan:
         How many rows have each distinct text.
     unanswered
         Numbers of the distinct texts that must be asked.
+    kept_usage
+        What the requests for the kept answers used, each distinct text counted once.
     """
 
     task: RowTask
@@ -45,6 +47,7 @@ class RowsPlan:
     rows_of: list[int]
     unanswered: list[int]
     progress: RowsProgress
+    kept_usage: TokenUsage
 
     def packs_up_to(self, *, requests_at_once: int | None, backend_packs: bool) -> int:
         """Return how many rows go into one request.
@@ -168,6 +171,7 @@ def plan_rows(
     rows_of = np.bincount(texts.numbers[has_text], minlength=count).tolist()
     values: list[Any] = [UNANSWERED] * count
     keys: list[bytes] = []
+    kept_usage = TokenUsage()
     if options.uses_cache and count:
         key_of = answer_keys(
             lambda text: _row_request(task, text, model, options),
@@ -177,8 +181,9 @@ def plan_rows(
         )
         keys = [key_of(text) for text in texts.texts]
         if not options.refreshes:
-            kept = cache.values(keys, rows_per_request=options.rows_per_request)
-            values = [kept.get(key, UNANSWERED) for key in keys]
+            kept = cache.found(keys, rows_per_request=options.rows_per_request)
+            values = [kept.values.get(key, UNANSWERED) for key in keys]
+            kept_usage = kept.usage
     missing = len(texts.numbers) - int(has_text.sum())
     cached = sum(rows for rows, value in zip(rows_of, values, strict=True) if value is not UNANSWERED)
     return RowsPlan(
@@ -191,4 +196,5 @@ def plan_rows(
         rows_of=rows_of,
         unanswered=[number for number, value in enumerate(values) if value is UNANSWERED],
         progress=RowsProgress(total=len(texts.numbers), done=missing + cached, cached=cached, missing=missing),
+        kept_usage=kept_usage,
     )

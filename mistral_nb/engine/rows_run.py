@@ -36,6 +36,8 @@ class RowsRun:
         Makes what sends it, on the background loop.
     in_use
         Entered while requests are under way, so that nothing they need is closed.
+    ended
+        Called when the run is over, in whatever way.
     """
 
     def __init__(
@@ -44,10 +46,12 @@ class RowsRun:
         *,
         sender: Callable[[OnProgress], Sender],
         in_use: Callable[[], AbstractContextManager[None]],
+        ended: Callable[[], None],
     ) -> None:
         self.plan = plan
         self._make_sender = sender
         self._in_use = in_use
+        self._tell_end = ended
         self._sender: Sender | None = None
         self._coroutine: Coroutine[Any, Any, None] | None = None
         self._began = time.perf_counter()
@@ -74,6 +78,7 @@ class RowsRun:
                     background_loop.run(self._coroutine)
         finally:
             self._ended = time.perf_counter()
+            self._tell_end()
             on_progress(self.progress)
         return self.result()
 

@@ -21,13 +21,16 @@ from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.cache import AnswerCache, KeptAnswer
 from mistral_nb.engine.in_flight import InFlight
 from mistral_nb.engine.limiter import Limiter, Reservation
+from mistral_nb.engine.occasion import Occasion
+from mistral_nb.engine.open_request import Report, may_be_billed
 from mistral_nb.engine.plan import UNANSWERED, RowsPlan
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.rows import RowsProgress
+from mistral_nb.engine.run_requests import RunRequests
 from mistral_nb.engine.shared_questions import SharedQuestions
 from mistral_nb.engine.tokens import TokenCounter, estimated_tokens
 from mistral_nb.engine.units import Unit, UnitQueue
-from mistral_nb.errors import AnswerProblem, AskedFor, ConnectionLost, MistralNotebookError, RequestTimedOut
+from mistral_nb.errors import AskedFor, MistralNotebookError
 
 # Each was tried again and again before it was given up: the rest of a long column would take hours to fail the same way. After many
 # answers it takes more of them: the rows that can't be answered are those that are left at the end.
@@ -63,6 +66,8 @@ class Sender:
         retry: RetryPolicy,
         price: Price,
         counter: TokenCounter | None,
+        occasion: Occasion,
+        report: Report,
         on_progress: Callable[[RowsProgress], None],
     ) -> None:
         self.errors: dict[int, MistralNotebookError] = {}
@@ -87,6 +92,7 @@ class Sender:
         self._queue = UnitQueue(
             plan, limiter=limiter, packs_rows=backend.packs_rows, is_open=self._is_open, mine=self._shared.mine
         )
+        self._requests = RunRequests(occasion=occasion, model=plan.model, report=report)
         self._sending: set[asyncio.Task[None]] = set()
         self._delayed: dict[Unit, asyncio.TimerHandle] = {}
         self._answered_alone: set[int] = set()
@@ -160,12 +166,13 @@ class Sender:
 
     async def _send(self, unit: Unit, request: RowRequest, reservation: Reservation, held_usd: Decimal) -> None:
         unit.first_sent = unit.first_sent or time.monotonic()
+        self._requests.sent(unit, request)
         try:
             answer = await self._ask(request)
         except MistralNotebookError as error:
             reservation.failed(error)
-            # An answer that was lost on its way, or can't be read, may have been billed: what was held for it stays held.
-            if not isinstance(error, ConnectionLost | RequestTimedOut | AnswerProblem):
+            self._requests.failed(unit, error)
+            if not may_be_billed(error):  # otherwise what was held for it stays held
                 self._budget.settle(held_usd, Decimal(0))
             self._failed(unit, error)
             return
@@ -198,6 +205,7 @@ class Sender:
             values = self._values(unit, answer)
         except MistralNotebookError as error:
             self.bill.share(unit.numbers, {}, answer.usage, cost_usd)
+            self._requests.answered(unit, answer, cost_usd, error=error)
             self._failed(unit, error)
             return
         answers = {
@@ -209,6 +217,8 @@ class Sender:
         if not self._unkept:
             asyncio.get_running_loop().call_soon(self._keep)
         self._unkept.append(_Answered(unit, answers, answer.usage, cost_usd))
+        # Now that `_keep` is due, whose transaction takes the ledger's line along.
+        self._requests.answered(unit, answer, cost_usd)
 
     def _keep(self) -> None:
         """Write what was answered in one transaction, then give it to the rows."""
@@ -282,6 +292,8 @@ class Sender:
             self._queue.ask_in_halves(unit)
         else:
             self._give_up(unit.numbers[0], error)
+        if unit not in self._delayed:
+            self._requests.end(unit)
         self._news.set()
 
     def _is_worth_another_try(self, unit: Unit, error: MistralNotebookError) -> bool:
@@ -398,6 +410,7 @@ class Sender:
         for sending in self._sending:
             sending.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
+        self._requests.end_all()
         self._keep()
         self._shared.abandon_all()
         self._on_progress(self.progress)

@@ -6,7 +6,7 @@ Promises: plain calls (no await) that Ctrl-C cancels; one session per kernel for
 
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from types import TracebackType
@@ -14,8 +14,6 @@ from typing import Any, Literal, Self, TypeVar
 
 from mistral_nb import catalogue
 from mistral_nb.answer_schema import answer_schema
-from mistral_nb.backends.backend import Backend
-from mistral_nb.backends.selection import backend_for
 from mistral_nb.completion import (
     Completion,
     CompletionRequest,
@@ -26,21 +24,26 @@ from mistral_nb.completion import (
     TokenUsage,
 )
 from mistral_nb.engine.account import Account
-from mistral_nb.engine.asking import ask, likely_tokens, stream
+from mistral_nb.engine.asking import AnswerT, ask, likely_tokens, stream
 from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.cache import AnswerCache
 from mistral_nb.engine.chat_request import Messages, chat_request, shortened
 from mistral_nb.engine.column_run import ColumnRun
+from mistral_nb.engine.database import Database
 from mistral_nb.engine.estimate import receipt_for
-from mistral_nb.engine.limiter import Limiter
+from mistral_nb.engine.ledger import Ledger
+from mistral_nb.engine.occasion import current_occasion
+from mistral_nb.engine.open_request import EndedRequest, OpenRequest, Report, kept_record
 from mistral_nb.engine.plan import RowsPlan, plan_rows
+from mistral_nb.engine.provider import Provider
 from mistral_nb.engine.receipt import Receipt
+from mistral_nb.engine.request_record import Operation
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.rows import DistinctTexts, RowTask, RunOptions
 from mistral_nb.engine.rows_run import OnProgress, RowsRun
 from mistral_nb.engine.sending import Sender
 from mistral_nb.engine.structured import complete_as, structured_request
-from mistral_nb.engine.tokens import TokenCounter, token_counter
+from mistral_nb.engine.tokens import TokenCounter
 from mistral_nb.errors import SET_KEY_LINE, AskedFor, InvalidOption, NotSupported, UnknownPrice
 from mistral_nb.settings import Settings, checked_model_name, is_local
 
@@ -68,17 +71,20 @@ class Session:
         self.settings = settings
         self.last_run: ColumnRun | None = None
         self.account = account or Account()
+        self._database = Database(settings.home / "mistral_nb.sqlite")
+        self.ledger = Ledger(self._database, soon=background_loop.soon)
         self.cache = AnswerCache(
-            settings.home / "mistral_nb.sqlite",
+            self._database,
             max_age_days=settings.cache_days,
             max_bytes=round(settings.cache_megabytes * 1_000_000),
         )
+        self._provider = Provider(settings, self.account)
         self._retry = retry or RetryPolicy()
-        self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
         self._calls = 0
         self._is_replaced = False
         self._runs: weakref.WeakSet[RowsRun] = weakref.WeakSet()
+        self._listeners: list[Report] = [self.ledger]
 
     def complete(
         self,
@@ -130,10 +136,10 @@ class Session:
             prompt, model=model, system=system, temperature=temperature, max_tokens=max_tokens, **options
         )
         if schema is None:
-            return self._run(self._complete(request))
+            return self._complete(request)
         form = answer_schema(schema)
         with self._in_use():
-            return complete_as(structured_request(request, form), form, lambda asked: self._run(self._complete(asked)))
+            return complete_as(structured_request(request, form), form, self._complete)
 
     def stream(self, prompt: "Messages | CompletionRequest", **options: Any) -> Generator[Delta]:
         """Yield the answer piece by piece; prompt, options and errors as in `complete`, or a request made by `request`.
@@ -142,7 +148,17 @@ class Session:
         has `finish_reason` and `usage`.
         """
         request = prompt if isinstance(prompt, CompletionRequest) else self.request(prompt, **options)
-        return background_loop.iterate(self._stream(request))
+        model = request.model
+        return background_loop.iterate(
+            stream(
+                request,
+                opened=self._open("chat", model, verb="stream", request=request),
+                backend=self._provider.backend(model),
+                limiter=self._provider.limiter(model),
+                retry=self._retry,
+                price=lambda usage: self.cost_usd(model, usage),
+            )
+        )
 
     def request(
         self,
@@ -175,7 +191,7 @@ class Session:
             There is a budget, and no price to keep it with.
         """
         name, options = self.model_name(model), options or RunOptions()
-        backend = self._backend(name)
+        backend = self._provider.backend(name)
         price = self.cost_usd(name, TokenUsage())
         if price is None and options.budget_usd is not None:
             raise UnknownPrice(
@@ -196,9 +212,9 @@ class Session:
 
     def receipt(self, plan: RowsPlan) -> Receipt:
         """Return what the plan would send and cost; nothing is sent."""
-        limiter = self._limiter(plan.model)
+        limiter = self._provider.limiter(plan.model)
         at_once = min(limiter.max_concurrency, limiter.burst_requests)
-        packs = self._backend(plan.model).packs_rows
+        packs = self._provider.backend(plan.model).packs_rows
         return receipt_for(
             plan,
             rows_per_request=plan.packs_up_to(requests_at_once=at_once, backend_packs=packs),
@@ -210,24 +226,31 @@ class Session:
 
     def run(self, plan: RowsPlan) -> RowsRun:
         """Return a run of the plan, not yet begun."""
-        backend, limiter = self._backend(plan.model), self._limiter(plan.model)
+        model, occasion = plan.model, current_occasion(plan.task.verb)
         # Made here, in the caller's thread: loading a tokenizer takes a second.
-        counter = None if plan.options.budget_usd is None else self.token_counter(plan.model)
+        counter = None if plan.options.budget_usd is None else self.token_counter(model)
 
         def sender(on_progress: OnProgress) -> Sender:
             return Sender(
                 plan,
-                backend=backend,
-                limiter=limiter,
+                backend=self._provider.backend(model),
+                limiter=self._provider.limiter(model),
                 cache=self.cache,
                 in_flight=self.account.in_flight,
                 retry=self._retry,
-                price=lambda usage: self.cost_usd(plan.model, usage),
+                price=lambda usage: self.cost_usd(model, usage),
                 counter=counter,
+                occasion=occasion,
+                report=self.report,
                 on_progress=on_progress,
             )
 
-        run = RowsRun(plan, sender=sender, in_use=self._in_use)
+        def report_kept() -> None:
+            if plan.progress.cached:
+                saved_usd = self.cost_usd(model, plan.kept_usage)
+                self.report(EndedRequest(kept_record(occasion, plan.progress.cached, model=model, saved_usd=saved_usd)))
+
+        run = RowsRun(plan, sender=sender, in_use=self._in_use, ended=report_kept)
         self._runs.add(run)
         return run
 
@@ -236,44 +259,52 @@ class Session:
     ) -> Completion:
         """Return the code between `prompt` and `suffix`; default model: codestral-latest, embedded local-small."""
         name = self.model_name(model or DEFAULT_FILL_IN_MIDDLE_MODELS[self.settings.answered_by])
-        backend = self._backend(name)
-        return self._run(
-            self._ask(
-                lambda: backend.fill_in_middle(prompt, suffix, model=name, max_tokens=max_tokens),
-                model=name,
-                texts=[prompt, suffix],
-                answer_tokens=max_tokens,
-            )
+        backend = self._provider.backend(name)
+        return self._ask(
+            lambda: backend.fill_in_middle(prompt, suffix, model=name, max_tokens=max_tokens),
+            opened=self._open("fim", name, verb="fill_in_middle"),
+            texts=[prompt, suffix],
+            answer_tokens=max_tokens,
         )
 
     def embed(self, texts: Sequence[str], *, model: str | None = None) -> Embeddings:
         """Return one vector per text, in order; default model: mistral-embed, embedded local-embed."""
         name = self.embedding_model(model)
-        backend, several = self._backend(name), _several(texts)
-        return self._run(
-            self._ask(lambda: backend.embed(several, model=name), model=name, texts=several, answer_tokens=0)
+        backend, several = self._provider.backend(name), _several(texts)
+        return self._ask(
+            lambda: backend.embed(several, model=name),
+            opened=self._open("embeddings", name, verb="embed", rows=len(several)),
+            texts=several,
+            answer_tokens=0,
         )
 
     def moderate(self, texts: Sequence[str], *, model: str | None = None) -> list[Moderation]:
         """Return the moderation model's claims and scores per text; only hosted models can."""
         name = self.moderation_model(model)
-        backend, several = self._backend(name), _several(texts)
-        return self._run(
-            self._ask(lambda: backend.moderate(several, model=name), model=name, texts=several, answer_tokens=0)
+        backend, several = self._provider.backend(name), _several(texts)
+        return self._ask(
+            lambda: backend.moderate(several, model=name),
+            opened=self._open("moderations", name, verb="moderate", rows=len(several)),
+            texts=several,
+            answer_tokens=0,
         )
 
     def models(self) -> list[ModelCard]:
         """Return the models that the settings' endpoint (or the embedded server) offers."""
-        return self._run(self._retry.attempt(self._backend(self.model_name(None)).models))
+        return self._run(self._retry.attempt(self._provider.backend(self.model_name(None)).models))
 
     def cost_usd(self, model: str, usage: TokenUsage, *, is_batch: bool = False) -> Decimal | None:
         """Return what the tokens cost: 0 for an embedded model, None where the price is unknown or another's endpoint answers."""
-        if is_local(model):
-            return Decimal(0)
-        if not self.settings.is_mistrals_own:
-            return None
-        price = catalogue.batch_cost_usd if is_batch else catalogue.cost_usd
-        return price(model, usage, region=self.settings.region)
+        return self._provider.cost_usd(model, usage, is_batch=is_batch)
+
+    def token_counter(self, model: str) -> TokenCounter:
+        """Return what counts the tokens of a model that this session asks; it takes a second to load the first time."""
+        return self._provider.token_counter(model)
+
+    def report(self, ended: EndedRequest) -> None:
+        """Hand a request that has ended to all who want to know: every request of every door comes by here, once."""
+        for listener in self._listeners:
+            listener(ended)
 
     def model_name(self, model: str | None) -> str:
         """Return the API's name of the model that answers when `model` (or, with None, no model) is named."""
@@ -301,12 +332,9 @@ class Session:
         """Stop runs in the background, close connections and files; the embedded server ends a little after its last client."""
         for run in list(self._runs):
             run.cancel()
-        with self._lock:
-            backends = list(self._backends.values())
-            self._backends.clear()
-        for backend in backends:
-            background_loop.run(backend.aclose())
-        self.cache.close()
+        self._provider.close()
+        self.ledger.write()
+        self._database.close()
 
     def __enter__(self) -> Self:
         return self
@@ -341,55 +369,56 @@ class Session:
             if is_last:
                 self.close()
 
-    async def _ask(
-        self,
-        call: Callable[[], Awaitable[T]],
-        *,
-        model: str,
-        texts: Sequence[str],
-        answer_tokens: int | None,
-        unit: Literal["message", "text"] = "text",
-    ) -> T:
-        asked_for = AskedFor(model=model, count=len(texts), unit=unit, tokens=likely_tokens(texts, answer_tokens))
-        return await ask(call, limiter=self._limiter(model), retry=self._retry, asked_for=asked_for)
-
-    async def _complete(self, request: CompletionRequest) -> Completion:
-        backend = self._backend(request.model)
-        return await self._ask(
+    def _complete(self, request: CompletionRequest) -> Completion:
+        backend = self._provider.backend(request.model)
+        return self._ask(
             lambda: backend.complete(request),
-            model=request.model,
+            opened=self._open("chat", request.model, verb="complete", request=request),
             texts=request.texts,
             answer_tokens=request.max_tokens,
-            unit="message",
         )
 
-    def _stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
-        return stream(
-            request, backend=self._backend(request.model), limiter=self._limiter(request.model), retry=self._retry
+    def _ask(
+        self,
+        call: Callable[[], Awaitable[AnswerT]],
+        *,
+        opened: OpenRequest,
+        texts: Sequence[str],
+        answer_tokens: int | None,
+    ) -> AnswerT:
+        asking = ask(
+            call,
+            opened=opened,
+            limiter=self._provider.limiter(opened.model),
+            retry=self._retry,
+            price=lambda usage: self.cost_usd(opened.model, usage),
+            asked_for=AskedFor(
+                model=opened.model,
+                count=len(texts),
+                unit="message" if opened.operation == "chat" else "text",
+                tokens=likely_tokens(texts, answer_tokens),
+            ),
         )
+        return self._run(asking)
 
-    def _limiter(self, model: str) -> Limiter:
-        """Return the limiter of the model: an embedded one has no limits but what the machine can do at once."""
-        at_once = self._backend(model).max_concurrency
-        settings = self.settings
-        return self.account.limiter(
-            model,
-            max_concurrency=min(at_once or settings.max_concurrency, settings.max_concurrency),
-            requests_per_minute=None if is_local(model) else settings.requests_per_minute,
-            tokens_per_minute=None if is_local(model) else settings.tokens_per_minute,
+    def _open(
+        self,
+        operation: Operation,
+        model: str,
+        *,
+        verb: str,
+        rows: int = 1,
+        request: CompletionRequest | None = None,
+    ) -> OpenRequest:
+        """Return a request to be made on the occasion of this call."""
+        return OpenRequest(
+            occasion=current_occasion(verb),
+            operation=operation,
+            model=model,
+            rows=rows,
+            request=request,
+            report=self.report,
         )
-
-    def token_counter(self, model: str) -> TokenCounter:
-        """Return what counts the tokens of a model that this session asks; it takes a second to load the first time."""
-        return token_counter(model, is_hosted=not is_local(model) and self.settings.is_mistrals_own)
-
-    def _backend(self, model: str) -> Backend:
-        """Return the backend that answers for the model, made at first use."""
-        kind: Literal["embedded", "hosted"] = "embedded" if is_local(model) else "hosted"
-        with self._lock:
-            if kind not in self._backends:
-                self._backends[kind] = backend_for(kind, self.settings)
-            return self._backends[kind]
 
 
 def _checked_kind(name: str, kind: Literal["embed", "moderation"], lacking: str, default: str) -> str:

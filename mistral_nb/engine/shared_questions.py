@@ -49,13 +49,14 @@ class SharedQuestions:
         if not self._are_shared:
             return list(numbers)
         keys, mine = self._plan.keys, []
-        kept = self._cache.values(
+        found = self._cache.found(
             [keys[number] for number in numbers], rows_per_request=self._plan.options.rows_per_request
         )
+        self._plan.kept_usage += found.usage
         for number in numbers:
             key = keys[number]
-            if key in kept:
-                self._on_answer(number, kept[key])
+            if key in found.values:
+                self._on_answer(number, found.values[key])
             elif self._in_flight.claim(key):
                 self._owned.add(key)
                 mine.append(number)
@@ -83,6 +84,7 @@ class SharedQuestions:
         self.waiting -= 1
         most_rows = self._plan.options.rows_per_request
         if answer is not None and (most_rows is None or answer.rows_per_request <= most_rows):
+            self._plan.kept_usage += answer.usage
             self._on_answer(number, answer.value)
         else:
             self._on_abandoned(number)

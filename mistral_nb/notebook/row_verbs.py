@@ -110,6 +110,7 @@ def answered(
     """
     from mistral_nb.engine.columns import texts_to_ask
     from mistral_nb.engine.current import current_session
+    from mistral_nb.engine.occasion import asked_through
     from mistral_nb.engine.rows_run import BackgroundRun
     from mistral_nb.notebook.progress import progress_line
 
@@ -120,7 +121,8 @@ def answered(
     plan = session.plan(task, texts, model=chosen["model"], options=_run_options(chosen))
     if chosen["dry_run"]:
         return session.receipt(plan)
-    run = session.run(plan)
+    with asked_through("accessor", verb=task.verb):
+        run = session.run(plan)
     column_run = _column_run(column, run, task, session, chosen)
 
     def remember() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject
 from mistral_nb.engine.chat_request import Messages, shortened
 from mistral_nb.engine.current import current_session
+from mistral_nb.engine.occasion import asked_through
 from mistral_nb.engine.session import Session
 from mistral_nb.engine.tokens import most_tokens
 from mistral_nb.errors import InvalidAnswer, InvalidOption
@@ -235,7 +236,9 @@ class _Conversation:
             choice = None  # a call that stays demanded would be made for ever
         request = replace(self._first_request, messages=tuple(self._messages), tool_choice=choice)
         completion = Completion(text="", model=request.model, finish_reason="")
-        with closing(self._session.stream(request)) as pieces:
+        with asked_through("tools", verb="chat_with_tools"):
+            stream = self._session.stream(request)
+        with closing(stream) as pieces:
             for delta in pieces:
                 completion = completion.extended_by(delta)
                 yield AnswerPiece(delta=delta, round=number)

@@ -213,11 +213,11 @@ class TestRuns:
     def test_the_bound_holds_with_the_exact_tokenizer(self, priced: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where mistral-common counts, the prompt is not bounded by its bytes any more, but by its tokens."""
         pytest.importorskip("mistral_common")
-        from mistral_nb.engine import session as session_module
+        from mistral_nb.engine import provider
         from mistral_nb.engine.tokens import token_counter
         from tests.fake_api import rules
 
-        monkeypatch.setattr(session_module, "token_counter", token_counter)
+        monkeypatch.setattr(provider, "token_counter", token_counter)
         monkeypatch.setattr(rules, "count_tokens", token_counter("mistral-small-latest").text_tokens)
         rows = texts(20)
         for rows_per_request in (1, 20):

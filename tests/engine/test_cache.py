@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from mistral_nb.completion import CompletionRequest, LabelChoice
 from mistral_nb.engine import cache as cache_module
 from mistral_nb.engine.cache import AnswerCache, KeptAnswer, answer_keys
+from mistral_nb.engine.database import APPLICATION_ID, Database
 from mistral_nb.errors import CacheProblem
 
 REQUEST = CompletionRequest(model="m", messages=({"role": "user", "content": ""},), temperature=0.0, max_tokens=5)
@@ -56,12 +57,12 @@ def open_cache(path: Path) -> Iterator[OpenCache]:
     caches: list[AnswerCache] = []
 
     def another(**options: Any) -> AnswerCache:
-        caches.append(AnswerCache(path, **options))
+        caches.append(AnswerCache(Database(path), **options))
         return caches[-1]
 
     yield another
     for cache in caches:
-        cache.close()
+        cache.database.close()
 
 
 class Today:
@@ -96,7 +97,7 @@ def test_a_kept_answer_comes_back_whole(open_cache: OpenCache) -> None:
 def test_values_come_back_alone(open_cache: OpenCache) -> None:
     open_cache().put({b"k": ANSWER, b"l": replace(ANSWER, value=None), b"m": replace(ANSWER, value=["a", 1])})
 
-    assert open_cache().values([b"k", b"l", b"m", b"n"]) == {b"k": ANSWER.value, b"l": None, b"m": ["a", 1]}
+    assert open_cache().found([b"k", b"l", b"m", b"n"]).values == {b"k": ANSWER.value, b"l": None, b"m": ["a", 1]}
 
 
 def test_a_later_answer_takes_the_place_of_an_earlier_one(open_cache: OpenCache) -> None:
@@ -104,14 +105,14 @@ def test_a_later_answer_takes_the_place_of_an_earlier_one(open_cache: OpenCache)
     cache.put({b"k": ANSWER})
     cache.put({b"k": replace(ANSWER, value="new")})
 
-    assert (cache.values([b"k"]), cache.info().answers) == ({b"k": "new"}, 1)
+    assert (cache.found([b"k"]).values, cache.info().answers) == ({b"k": "new"}, 1)
 
 
 def test_answers_that_shared_a_request_with_more_rows_are_left_out_when_asked(open_cache: OpenCache) -> None:
     cache = open_cache()
     cache.put({bytes([rows]): replace(ANSWER, rows_per_request=rows) for rows in (1, 4, 20)})
 
-    assert set(cache.values([b"\x01", b"\x04", b"\x14"], rows_per_request=4)) == {b"\x01", b"\x04"}
+    assert set(cache.found([b"\x01", b"\x04", b"\x14"], rows_per_request=4).values) == {b"\x01", b"\x04"}
 
 
 def test_answers_are_kept_all_or_none(open_cache: OpenCache) -> None:
@@ -120,7 +121,7 @@ def test_answers_are_kept_all_or_none(open_cache: OpenCache) -> None:
     with pytest.raises(OverflowError):
         cache.put({b"k": ANSWER, b"l": unkeepable})
 
-    assert open_cache().values([b"k", b"l"]) == {}
+    assert open_cache().found([b"k", b"l"]).values == {}
 
 
 def test_nothing_to_keep_is_nothing_kept(open_cache: OpenCache) -> None:
@@ -133,11 +134,13 @@ def test_nothing_to_keep_is_nothing_kept(open_cache: OpenCache) -> None:
 def test_an_answer_outlives_the_process_that_kept_it(open_cache: OpenCache, path: Path) -> None:
     script = (
         "import os, sys; from pathlib import Path; from mistral_nb.engine.cache import AnswerCache, KeptAnswer;"
-        "AnswerCache(Path(sys.argv[1])).put({b'k': KeptAnswer(value='kept', verb='v', model='m')}); os.kill(os.getpid(), 9)"
+        "from mistral_nb.engine.database import Database;"
+        "answer = KeptAnswer(value='kept', verb='v', model='m');"
+        "AnswerCache(Database(Path(sys.argv[1]))).put({b'k': answer}); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", script, str(path)], check=False)
 
-    assert open_cache().values([b"k"]) == {b"k": "kept"}
+    assert open_cache().found([b"k"]).values == {b"k": "kept"}
 
 
 def test_more_keys_than_one_query_takes_are_all_found(open_cache: OpenCache) -> None:
@@ -145,7 +148,7 @@ def test_more_keys_than_one_query_takes_are_all_found(open_cache: OpenCache) -> 
     keys = [number.to_bytes(4, "big") for number in range(2503)]
     cache.put(dict.fromkeys(keys, ANSWER))
 
-    assert set(cache.values(keys)) == set(keys)
+    assert set(cache.found(keys).values) == set(keys)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
@@ -160,7 +163,7 @@ def test_the_file_and_its_journal_are_private(open_cache: OpenCache, path: Path)
 def test_the_file_holds_no_prompt(open_cache: OpenCache, path: Path) -> None:
     cache = open_cache()
     cache.put({key("Hello"): ANSWER})
-    cache.close()
+    cache.database.close()
 
     assert b"Hello" not in path.read_bytes()
     assert json.dumps(ANSWER.value, ensure_ascii=False).encode() in path.read_bytes()
@@ -175,7 +178,7 @@ class TestOtherFiles:
         before = path.read_bytes()
 
         with pytest.raises(CacheProblem, match="another program"):
-            open_cache().values([b"k"])
+            open_cache().found([b"k"])
         assert path.read_bytes() == before
 
     def test_a_file_that_is_no_database_is_refused(self, open_cache: OpenCache, path: Path) -> None:
@@ -183,13 +186,13 @@ class TestOtherFiles:
         path.write_text("not a database, but long enough to be read as the header of one" * 20)
 
         with pytest.raises(CacheProblem, match="not a database"):
-            open_cache().values([b"k"])
+            open_cache().found([b"k"])
 
     def test_a_home_that_can_not_be_written_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "file").touch()
 
         with pytest.raises(CacheProblem, match="keep the cache elsewhere"):
-            AnswerCache(tmp_path / "file" / "cache.sqlite").values([b"k"])
+            AnswerCache(Database(tmp_path / "file" / "cache.sqlite")).found([b"k"])
 
     def test_a_file_from_a_later_version_is_refused(self, open_cache: OpenCache, path: Path) -> None:
         open_cache().put({b"k": ANSWER})
@@ -198,20 +201,20 @@ class TestOtherFiles:
         file.close()
 
         with pytest.raises(CacheProblem, match="version 99"):
-            open_cache().values([b"k"])
+            open_cache().found([b"k"])
 
     def test_a_file_of_version_1_is_taken_over_without_its_answers(self, open_cache: OpenCache, path: Path) -> None:
         path.parent.mkdir()
         with sqlite3.connect(path) as old:
             old.execute("CREATE TABLE answers (key BLOB PRIMARY KEY, answer TEXT)")
             old.execute("INSERT INTO answers VALUES (x'6b', '{}')")
-            old.execute(f"PRAGMA application_id={cache_module._APPLICATION_ID}")
+            old.execute(f"PRAGMA application_id={APPLICATION_ID}")
             old.execute("PRAGMA user_version=1")
         old.close()
         cache = open_cache()
         cache.put({b"l": ANSWER})
 
-        assert cache.values([b"k", b"l"]) == {b"l": ANSWER.value}
+        assert cache.found([b"k", b"l"]).values == {b"l": ANSWER.value}
 
 
 class TestAge:
@@ -222,7 +225,7 @@ class TestAge:
         cache.put({b"l": ANSWER})
         today.pass_days(2)
 
-        assert set(cache.values([b"k", b"l"])) == {b"l"}
+        assert set(cache.found([b"k", b"l"]).values) == {b"l"}
 
     def test_answers_that_are_too_old_are_deleted_when_the_file_is_opened(
         self, open_cache: OpenCache, today: Today
@@ -236,7 +239,7 @@ class TestAge:
         open_cache().put({b"k": ANSWER})
         today.pass_days(10_000)
 
-        assert set(open_cache().values([b"k"])) == {b"k"}
+        assert set(open_cache().found([b"k"]).values) == {b"k"}
 
 
 class TestSize:
@@ -245,7 +248,10 @@ class TestSize:
         for day in range(8):
             cache.put({f"{day}/{number}".encode(): replace(ANSWER, value="x" * 100) for number in range(1000)})
             today.pass_days(1)
-        left = {kept.split(b"/")[0] for kept in cache.values([f"{d}/{n}".encode() for d in range(8) for n in (0, 999)])}
+        left = {
+            kept.split(b"/")[0]
+            for kept in cache.found([f"{d}/{n}".encode() for d in range(8) for n in (0, 999)]).values
+        }
 
         assert left == set(sorted(left)[-len(left) :])
         assert (b"7" in left, b"0" in left) == (True, False)
@@ -255,21 +261,21 @@ class TestSize:
         for day in range(10):
             cache.put({f"{day}/{number}".encode(): replace(ANSWER, value="x" * 200) for number in range(300)})
             today.pass_days(1)
-        cache.close()
+        cache.database.close()
         before = path.stat().st_size
         smaller = open_cache(max_bytes=before // 2)
         smaller.info()
-        smaller.close()
+        smaller.database.close()
 
         assert (path.stat().st_size <= before // 2, smaller.info().answers > 0) == (True, True)
 
     def test_what_is_cleared_is_given_back_to_the_disk(self, open_cache: OpenCache, path: Path) -> None:
         cache = open_cache()
         cache.put({number.to_bytes(4, "big"): replace(ANSWER, value="x" * 200) for number in range(3000)})
-        cache.close()
+        cache.database.close()
         before = path.stat().st_size
         cache.clear()
-        cache.close()
+        cache.database.close()
 
         assert path.stat().st_size < before / 10
 
@@ -283,7 +289,7 @@ class TestInfoAndClear:
         info = cache.info()
 
         assert (info.answers, info.newest - info.oldest) == (2, datetime.timedelta(days=1))
-        assert f"2 answers in 0.0 MB, {info.oldest:%Y-%m-%d} to {info.newest:%Y-%m-%d}" in str(info)
+        assert f"2 answers in 0.1 MB, {info.oldest:%Y-%m-%d} to {info.newest:%Y-%m-%d}" in str(info)
         assert str(info).endswith(f"kept for 30 days, at most 2 MB: {path}")
 
     def test_an_empty_file_has_no_dates(self, open_cache: OpenCache) -> None:
@@ -312,32 +318,33 @@ class TestInfoAndClear:
         today.pass_days(1)
         deleted = cache.clear(**conditions)
 
-        assert (deleted, set(cache.values([b"old", b"new", b"other"]))) == (3 - len(left), left)
+        assert (deleted, set(cache.found([b"old", b"new", b"other"]).values)) == (3 - len(left), left)
 
 
 class TestSeveralAtOnce:
     def test_many_threads_open_a_new_file_at_once_without_a_lock_error(self, open_cache: OpenCache, path: Path) -> None:
         def work(number: int) -> None:
-            cache = AnswerCache(path)
+            cache = AnswerCache(Database(path))
             cache.put({bytes([number]): ANSWER})
-            cache.close()
+            cache.database.close()
 
         with ThreadPoolExecutor(16) as pool:
             list(pool.map(work, range(200)))
 
-        assert len(open_cache().values([bytes([number]) for number in range(200)])) == 200
+        assert len(open_cache().found([bytes([number]) for number in range(200)]).values) == 200
 
     def test_processes_write_and_read_at_once_without_a_lock_error(self, open_cache: OpenCache, path: Path) -> None:
         script = """
 import sys
 from pathlib import Path
 from mistral_nb.engine.cache import AnswerCache, KeptAnswer
-cache = AnswerCache(Path(sys.argv[1]), max_bytes=10_000_000)
+from mistral_nb.engine.database import Database
+cache = AnswerCache(Database(Path(sys.argv[1])), max_bytes=10_000_000)
 answer = KeptAnswer(value="x", verb="v", model="m")
 sys.stdin.readline()
 for number in range(100):
     cache.put({f"{sys.argv[2]}/{number}/{part}".encode(): answer for part in range(5)})
-    cache.values([f"{other}/{number}/0".encode() for other in range(3)])
+    cache.found([f"{other}/{number}/0".encode() for other in range(3)])
 """
         processes = [
             subprocess.Popen([sys.executable, "-c", script, str(path), str(number)], stdin=subprocess.PIPE)

@@ -141,7 +141,7 @@ class TestKept:
 
     def test_a_number_takes_four_bytes(self, api: FakeApi) -> None:
         run_of(numbered(5))
-        with closing(sqlite3.connect(mistral_nb.session().cache.path)) as file:
+        with closing(sqlite3.connect(mistral_nb.session().cache.database.path)) as file:
             found = file.execute("SELECT typeof(value), length(value) FROM answers").fetchall()
 
         assert found == [("blob", 4 * DIMENSIONS)] * 5

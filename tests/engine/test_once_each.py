@@ -217,9 +217,9 @@ class TestOptions:
         for batch in range(60):
             answer = KeptAnswer(value="x" * 50, verb="v", model="m")
             cache.put({f"{batch}/{number}".encode(): answer for number in range(100)})
-        cache.close()
+        cache.database.close()
 
-        assert cache.path.stat().st_size < 400_000
+        assert cache.database.path.stat().st_size < 400_000
 
     def test_clearing_makes_rows_be_asked_again(self, api: FakeApi) -> None:
         column(texts(3)).mistral.classify(LABELS)

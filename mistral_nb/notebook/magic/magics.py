@@ -17,6 +17,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 
 from mistral_nb.completion import Completion
 from mistral_nb.engine.current import current_session
+from mistral_nb.engine.occasion import asked_through
 from mistral_nb.errors import InvalidOption, MistralNotebookError
 from mistral_nb.notebook.completion_view import completion_bundle
 from mistral_nb.notebook.display import without_controls
@@ -90,7 +91,8 @@ class MistralMagics(Magics):
         with self._errors(line):
             if cell is None or line.strip() in _HELP_OPTIONS:
                 return self._line(line)
-            self.questions.ask(cell, self._options(line))
+            with asked_through("magic", verb="ask"):
+                self.questions.ask(cell, self._options(line))
         return None
 
     @no_var_expand
@@ -106,7 +108,8 @@ class MistralMagics(Magics):
             parsed = parsed_options(self.mistral_fim.parser, words(line))
             out = parsed.out and checked_variable_name(parsed.out)
             options = AskOptions(model=parsed.model, max_tokens=parsed.max_tokens, out=out, debug=parsed.debug)
-            self.questions.fill_gap(cell, options)
+            with asked_through("magic", verb="fill_in_middle"):
+                self.questions.fill_gap(cell, options)
 
     def names(self) -> Names:
         """Return what Tab can offer now."""
@@ -133,7 +136,8 @@ class MistralMagics(Magics):
 
     def _ask(self, line: str) -> Any:
         option_text, prompt = split_options(line)
-        return self.questions.ask(prompt, self._options(option_text))
+        with asked_through("magic", verb="ask"):
+            return self.questions.ask(prompt, self._options(option_text))
 
     def _models(self, line: str) -> pd.DataFrame:
         _expect_nothing("models", line)
@@ -169,7 +173,8 @@ class MistralMagics(Magics):
         question = question_about(last_failed_cell(self.shell, self.last_failure.cell), hint)
         # Not a prompt of the reader's: a brace of the failed cell is no variable to fill in.
         options = replace(options, raw=True, system=options.system or SYSTEM)
-        answer = self.questions.ask(question, options, is_shown_first=True)
+        with asked_through("magic", verb="fix"):
+            answer = self.questions.ask(question, options, is_shown_first=True)
         if answer is not None and options.form != "code":
             self._insert("")
         return answer
