@@ -4,7 +4,6 @@ Keeps to itself: the order of precedence (a key may also be in places of its own
 Promises: reading settings imports nothing heavy and touches no network; every value knows where it came from.
 """
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +13,13 @@ from typing import Any, Literal
 from mistral_nb.api_key import SecretKey
 from mistral_nb.errors import InvalidOption
 from mistral_nb.key_sources import found_key
+from mistral_nb.setting_checks import (
+    checked_endpoint,
+    checked_flag,
+    checked_model_name,
+    checked_model_path,
+    checked_number,
+)
 
 REGIONS = {  # as in mistralai 3.7.0
     "global": "https://api.mistral.ai",
@@ -36,9 +42,17 @@ _ENVIRONMENT = {
     "timeout_seconds": "MISTRAL_NB_TIMEOUT_SECONDS",
     "cache_days": "MISTRAL_NB_CACHE_DAYS",
     "cache_megabytes": "MISTRAL_NB_CACHE_MEGABYTES",
+    "allow_http": "MISTRAL_NB_ALLOW_HTTP",
 }
-_WHOLE_NUMBERS = {"max_concurrency": 64, "requests_per_minute": 60, "tokens_per_minute": 50_000}
-_NUMBERS = {"timeout_seconds": 120, "cache_days": 30, "cache_megabytes": 500}
+# Examples of what they may be; where the example is whole they are.
+_NUMBERS = {
+    "max_concurrency": 64,
+    "requests_per_minute": 60,
+    "tokens_per_minute": 50_000,
+    "timeout_seconds": 120.0,
+    "cache_days": 30.0,
+    "cache_megabytes": 500.0,
+}
 DEFAULT_MAX_CONCURRENCY = 64
 DEFAULT_TIMEOUT_SECONDS = 300.0
 DEFAULT_CACHE_MEGABYTES = 2000.0
@@ -53,7 +67,7 @@ class Settings:
     ----------
     api_key, endpoint, region, model, model_path, home
         None means: not set; `home` always has a value.
-    max_concurrency, requests_per_minute, tokens_per_minute, timeout_seconds, cache_days, cache_megabytes
+    max_concurrency, requests_per_minute, tokens_per_minute, timeout_seconds, cache_days, cache_megabytes, allow_http
         As in `configure`; None of the limits means that they are learnt, None of `cache_days` that answers are kept for ever.
     origins
         Where each value is from: "argument", the environment variable's name, the place of a key, or "default".
@@ -71,6 +85,7 @@ class Settings:
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
     cache_days: float | None = None
     cache_megabytes: float = DEFAULT_CACHE_MEGABYTES
+    allow_http: bool = False
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -133,6 +148,7 @@ def configure(
     timeout_seconds: float | None = None,
     cache_days: float | None = None,
     cache_megabytes: float | None = None,
+    allow_http: bool | None = None,
 ) -> Settings:
     """Return the settings that hold from now on in this kernel.
 
@@ -146,9 +162,9 @@ def configure(
         a ``.env`` of the project, the system's keyring after ``mistral-nb login``.
     endpoint
         Root address, without ``/v1``, of any server that speaks Mistral's API (vLLM, llama.cpp, Ollama, a proxy);
-        environment ``MISTRAL_NB_ENDPOINT``.
+        environment ``MISTRAL_NB_ENDPOINT``. It has to be https, but for this machine's own.
     region
-        "global" (default), "eu" or "us"; environment ``MISTRAL_NB_REGION``.
+        Where Mistral answers: "global" (default), "eu" or "us", which cost a tenth more; environment ``MISTRAL_NB_REGION``.
     model
         Model that answers where none is named; environment ``MISTRAL_NB_MODEL``. Default: "mistral-small-latest" with a key or an
         endpoint, the embedded "local-small" without.
@@ -171,11 +187,14 @@ def configure(
     cache_megabytes
         When the file of kept answers grows beyond this (default 2000), the oldest are deleted; environment
         ``MISTRAL_NB_CACHE_MEGABYTES``.
+    allow_http
+        Whether an endpoint in a network that you trust may be without https; environment ``MISTRAL_NB_ALLOW_HTTP``.
 
     Raises
     ------
     InvalidOption
-        An unknown region, an endpoint that is no http(s) address, a model path that is no file, or a number that is none.
+        An unknown region, an endpoint that is no http(s) address or is not encrypted, a model path that is no file, or a number
+        that is none.
 
     Examples
     --------
@@ -198,6 +217,7 @@ def configure(
         "timeout_seconds": timeout_seconds,
         "cache_days": cache_days,
         "cache_megabytes": cache_megabytes,
+        "allow_http": allow_http,
     }
     global _arguments  # noqa: PLW0603  # the settings of this kernel
     proposed = {**_arguments, **{name: value for name, value in changes.items() if value is not None}}
@@ -238,12 +258,16 @@ def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         )
     if "model" in values:
         values["model"] = checked_model_name(values["model"])
+    if "allow_http" in values:
+        values["allow_http"] = checked_flag("allow_http", values["allow_http"])
     if "endpoint" in values:
-        values["endpoint"] = _checked_endpoint(values["endpoint"])
+        values["endpoint"] = checked_endpoint(values["endpoint"], allows_http=values.get("allow_http", False))
     if "model_path" in values:
-        values["model_path"] = _checked_model_path(values["model_path"])
-    for name in values.keys() & (_WHOLE_NUMBERS.keys() | _NUMBERS.keys()):
-        values[name] = _checked_number(name, values[name], origins[name])
+        values["model_path"] = checked_model_path(values["model_path"])
+    for name in values.keys() & _NUMBERS.keys():
+        example, origin = _NUMBERS[name], origins[name]
+        line = f"mistral_nb.configure({name}={example:g})" if origin == "argument" else f"{origin}={example:g}"
+        values[name] = checked_number(name, values[name], example=example, line=line)
     values["home"] = _home(values.get("home"))
     if "api_key" in arguments:
         values["api_key"], origins["api_key"] = arguments["api_key"], "argument"
@@ -254,50 +278,6 @@ def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Se
 
 def _is_zero(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
-
-
-def _checked_number(name: str, value: object, origin: str) -> int | float:
-    """Return a positive number, whole where it must be, from an argument or from the text of a variable."""
-    is_whole = name in _WHOLE_NUMBERS
-    try:
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or number <= 0 or (is_whole and number != int(number)):
-        example = (_WHOLE_NUMBERS | _NUMBERS)[name]
-        kind = "whole number from 1 up" if is_whole else "positive number"
-        line = f"mistral_nb.configure({name}={example})" if origin == "argument" else f"{origin}={example}"
-        raise InvalidOption(f"{name} is {value!r}.", f"Give a {kind}, e.g. {line}.")
-    return int(number) if is_whole else number
-
-
-def checked_model_name(model: object) -> str:
-    """Return a model's name as it is, and the path of a GGUF file made absolute; InvalidOption for anything but text or a path."""
-    if not isinstance(model, str | os.PathLike):
-        raise InvalidOption(f"model is {model!r}.", 'Give a model\'s name, e.g. model="mistral-small-latest".')
-    name = os.fspath(model)
-    return str(Path(name).expanduser().absolute()) if name.lower().endswith(".gguf") else name
-
-
-def _checked_endpoint(endpoint: str) -> str:
-    """Return the endpoint's root: no trailing slash, no ``/v1`` (the SDK adds it)."""
-    root = endpoint.rstrip("/").removesuffix("/v1").rstrip("/")
-    if not root.startswith(("http://", "https://")):
-        raise InvalidOption(
-            f"The endpoint {endpoint!r} is no http(s) address.",
-            'Give the whole address, e.g. mistral_nb.configure(endpoint="http://localhost:8000").',
-        )
-    return root
-
-
-def _checked_model_path(path: str | os.PathLike[str]) -> Path:
-    file = Path(path).expanduser().absolute()
-    if file.suffix.lower() != ".gguf" or not file.is_file():
-        raise InvalidOption(
-            f"No GGUF file at {str(file)!r}.",
-            'Give the path of a .gguf file, e.g. mistral_nb.configure(model_path="~/models/my-model.gguf").',
-        )
-    return file
 
 
 def _home(given: str | os.PathLike[str] | None) -> Path:

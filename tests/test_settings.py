@@ -1,10 +1,13 @@
 import pickle
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 import mistral_nb
 from mistral_nb.api_key import SecretKey
+from mistral_nb.completion import TokenUsage
+from mistral_nb.engine.session import Session
 from mistral_nb.errors import InvalidOption
 from mistral_nb.settings import current_settings
 
@@ -93,9 +96,49 @@ def test_the_reason_is_said_in_words(given: dict[str, str], reason: str) -> None
     assert mistral_nb.configure(**given).reason == reason  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("address", ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"])
+@pytest.mark.parametrize("address", ["https://h:1", "https://h:1/", "https://h:1/v1", "https://h:1/v1/"])
 def test_an_endpoint_is_taken_with_or_without_its_version_part(address: str) -> None:
-    assert mistral_nb.configure(endpoint=address).server_url == "http://h:1"
+    assert mistral_nb.configure(endpoint=address).server_url == "https://h:1"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://10.0.0.5:8000", "http://llm.company.example", "http://127.0.0.1.example", "http://[fe80::1]:8000"],
+)
+def test_an_endpoint_elsewhere_has_to_be_encrypted(address: str) -> None:
+    with pytest.raises(InvalidOption, match="not encrypted") as caught:
+        mistral_nb.configure(endpoint=address)
+
+    assert f'endpoint="{address}", allow_http=True' in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://localhost:8000", "http://llm.localhost", "http://127.0.0.1:1", "http://127.8.8.8", "http://[::1]:1"],
+)
+def test_this_machines_own_endpoint_need_not_be_encrypted(address: str) -> None:
+    assert mistral_nb.configure(endpoint=address).server_url == address
+
+
+def test_an_unencrypted_endpoint_may_be_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MISTRAL_NB_ALLOW_HTTP", "yes")
+
+    assert mistral_nb.configure(endpoint="http://10.0.0.5:8000").server_url == "http://10.0.0.5:8000"
+
+
+def test_a_yes_or_no_that_is_neither_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MISTRAL_NB_ALLOW_HTTP", "perhaps")
+
+    with pytest.raises(InvalidOption, match="allow_http is 'perhaps'"):
+        current_settings()
+
+
+@pytest.mark.parametrize(("region", "factor"), [("global", "1"), ("eu", "1.1"), ("us", "1.1")])
+def test_a_region_has_its_price_factor(region: str, factor: str) -> None:
+    settings = mistral_nb.configure(region=region, api_key=KEY)
+    usage = TokenUsage(prompt_tokens=1_000_000)
+
+    assert Session(settings).cost_usd("mistral-small-latest", usage) == Decimal("0.15") * Decimal(factor)
 
 
 @pytest.mark.parametrize(

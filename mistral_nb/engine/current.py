@@ -13,7 +13,8 @@ from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.cache import CacheInfo
 from mistral_nb.engine.session import Session
 from mistral_nb.errors import InvalidOption
-from mistral_nb.settings import Settings, checked_model_name, current_settings
+from mistral_nb.setting_checks import checked_model_name
+from mistral_nb.settings import Settings, current_settings
 
 _current: Session | None = None
 _current_pid = 0

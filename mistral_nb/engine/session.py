@@ -45,7 +45,8 @@ from mistral_nb.engine.sending import Sender
 from mistral_nb.engine.structured import complete_as, structured_request
 from mistral_nb.engine.tokens import TokenCounter
 from mistral_nb.errors import SET_KEY_LINE, AskedFor, InvalidOption, NotSupported, UnknownPrice
-from mistral_nb.settings import Settings, checked_model_name, is_local
+from mistral_nb.setting_checks import checked_model_name
+from mistral_nb.settings import Settings, is_local
 
 DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"}
 DEFAULT_MODERATION_MODEL = "mistral-moderation-2603"
