@@ -17,6 +17,8 @@ from mistral_nb.engine.tokens import estimated_tokens
 
 # Fewer rows than this save too little to give up being answered alone.
 FEWEST_PACKED_ROWS = 16
+# Of so many requests at once, one is kept for rows asked alone: an audit that waits for the packs to end makes the run longer.
+ONE_REQUEST_ALONE_IN = 8
 MOST_PACK_ANSWER_TOKENS = 4000
 
 
@@ -69,7 +71,8 @@ class RowsPlan:
         count = len(self.unanswered)
         if not backend_packs or requests_at_once is None or count <= requests_at_once:
             return 1
-        return min(packing.most_rows, max(FEWEST_PACKED_ROWS, -(-count // requests_at_once)))
+        packs_at_once = requests_at_once - requests_at_once // ONE_REQUEST_ALONE_IN
+        return min(packing.most_rows, max(FEWEST_PACKED_ROWS, -(-count // packs_at_once)))
 
     def pack_is_full(self, numbers: Sequence[int], text_tokens: Sequence[int], *, rows_per_request: int) -> bool:
         """Whether no further row goes into a pack of these."""

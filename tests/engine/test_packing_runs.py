@@ -58,6 +58,13 @@ class TestWhenRowsShareARequest:
 
         assert pack_sizes(few_at_once) == [40] * 25
 
+    def test_of_eight_requests_at_once_one_is_left_for_rows_asked_alone(self, api: FakeApi, no_audit: None) -> None:
+        mistral_nb.configure(requests_per_minute=192)  # of which 16 may go at once
+
+        classified(texts(322))
+
+        assert pack_sizes(api) == [23] * 14
+
     def test_until_a_first_answer_tells_the_limits_rows_are_asked_alone(self, api: FakeApi, no_audit: None) -> None:
         classified(texts(300))
         first = [len(together) for together in asked(api)[:4]]
