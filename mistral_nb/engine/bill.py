@@ -1,11 +1,11 @@
 """What one run has paid, in all and row by row.
 
 Keeps to itself: how a row's share is stored. Each record that is kept is one more that the garbage collector looks through; plain
-tuples of numbers and texts it leaves alone.
+tuples of numbers and texts it leaves alone. So the records are made when one is asked for.
 Promises: the shares of a request add up to it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from decimal import Decimal
 from typing import Any
@@ -49,9 +49,26 @@ class Bill:
                 *(before if answer is None else (getattr(answer, name) for name in _ANSWER_FIELDS)),
             )
 
-    def rows(self) -> dict[int, PaidRow]:
-        """Return what was paid for each text, by its number."""
-        return {number: _paid_row(row) for number, row in self._rows.items()}
+    def rows(self) -> Mapping[int, PaidRow]:
+        """Return what was paid for each text so far, by its number."""
+        return _PaidRows(self._rows.copy())
+
+
+class _PaidRows(Mapping[int, PaidRow]):
+    def __init__(self, rows: dict[int, tuple[Any, ...]]) -> None:
+        self._rows = rows
+
+    def __getitem__(self, number: int) -> PaidRow:
+        return _paid_row(self._rows[number])
+
+    def __contains__(self, number: object) -> bool:
+        return number in self._rows
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def share_of(total: int, place: int, count: int) -> int:

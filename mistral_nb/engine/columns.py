@@ -172,14 +172,14 @@ def details_frame(
 
     numbers = result.texts.numbers
     texts = range(len(result.texts.texts))
-    paid = result.paid
-    answers = [paid[number].answer if number in paid else kept.get(number) for number in texts]
+    paid = [result.paid.get(number) for number in texts]
+    answers = [kept.get(number) if row is None else row.answer for number, row in enumerate(paid)]
     is_asked = numbers >= 0
     _, first_positions = np.unique(numbers, return_index=True)
     pays = np.zeros(len(numbers), dtype=bool)
     pays[first_positions] = True
     errors = [type(result.errors[number]).__name__ if number in result.errors else None for number in texts]
-    is_kept = [number not in paid and result.values[number] is not None for number in texts]
+    is_kept = [row is None and value is not None for row, value in zip(paid, result.values, strict=True)]
 
     def spread(values: list[Any], dtype: str) -> Any:
         return _spread(values, numbers, dtype)
@@ -195,11 +195,9 @@ def details_frame(
         "from_cache": spread(is_kept, "boolean"),
         "model": spread([answer and answer.model for answer in answers], "str"),
         "response_id": spread([answer and answer.response_id for answer in answers], "str"),
-        "prompt_tokens": once([paid[number].prompt_tokens if number in paid else 0 for number in texts], "Int64"),
-        "completion_tokens": once(
-            [paid[number].completion_tokens if number in paid else 0 for number in texts], "Int64"
-        ),
-        "cost_usd": once([_dollars(paid[number].cost_usd) if number in paid else 0.0 for number in texts], "Float64"),
+        "prompt_tokens": once([0 if row is None else row.prompt_tokens for row in paid], "Int64"),
+        "completion_tokens": once([0 if row is None else row.completion_tokens for row in paid], "Int64"),
+        "cost_usd": once([0.0 if row is None else _dollars(row.cost_usd) for row in paid], "Float64"),
         "latency_seconds": spread([answer and answer.latency_seconds for answer in answers], "Float64"),
         "finish_reason": spread([answer and answer.finish_reason for answer in answers], "str"),
     }

@@ -231,7 +231,7 @@ class RowsResult:
     texts: DistinctTexts
     values: list[Any]
     errors: dict[int, MistralNotebookError]
-    paid: dict[int, PaidRow]
+    paid: Mapping[int, PaidRow]
     progress: RowsProgress
     requests: int
     usage: TokenUsage
