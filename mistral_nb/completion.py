@@ -19,11 +19,22 @@ class LabelChoice:
     """The same question as its request's messages, as a choice: which of `labels` fits `text`?
 
     A backend that can score labels (the embedded one) may answer from this; any other answers the messages. Either way the
-    completion's text has the form that the request's `response_format` asks for: ``{"label": "<one of labels>"}``.
+    completion's text has the form that the request's `response_format` asks for: an object whose "label" is one of `answers`.
+
+    Attributes
+    ----------
+    labels
+        What each label is called.
+    answers
+        What stands for each label in the answer; empty where the labels stand for themselves.
+    hints
+        For each label, texts that say more of it: a description, examples; empty where there are none.
     """
 
     text: str
     labels: tuple[str, ...]
+    answers: tuple[str, ...] = ()
+    hints: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +86,11 @@ class CompletionRequest:
         return body
 
     @property
+    def most_completion_tokens(self) -> int | None:
+        """The most tokens that all choices together can have; None where they have no bound."""
+        return None if self.max_tokens is None else self.max_tokens * int(self.options.get("n") or 1)
+
+    @property
     def texts(self) -> tuple[str, ...]:
         """The texts of the messages; images and the like have none."""
         return tuple(_text_of(message.get("content")) for message in self.messages)
@@ -96,7 +112,7 @@ class InputsRequest:
         Which of the two.
     inputs
         At least one text; each gets a result of its own, whatever the others are.
-    max_tokens
+    max_tokens, most_completion_tokens
         Such a model writes nothing.
     """
 
@@ -105,6 +121,7 @@ class InputsRequest:
     inputs: tuple[str, ...]
     choice: ClassVar[None] = None
     max_tokens: ClassVar[int] = 0
+    most_completion_tokens: ClassVar[int] = 0
 
     def body(self) -> dict[str, Any]:
         """Return the JSON body of the API request."""
@@ -178,6 +195,15 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogProbability:
+    """One token of an answer: its log-probability, and those of the tokens that were likeliest at its place, itself included."""
+
+    token: str
+    log_probability: float
+    likeliest: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """One answer.
 
@@ -195,6 +221,12 @@ class Completion:
         The API's `mistral-correlation-id` header, to quote to Mistral's support; None where the server sends none.
     rate_limits
         What the response's headers say of the account's limits; None where they say nothing, as with streams.
+    other_choices
+        The further answers to a request for several (``options={"n": …}``); their tokens are in this one's `usage`.
+    token_log_probabilities
+        One for each token of `text`, where they were asked for and the model gives them.
+    label_probabilities
+        The probability of each label of the request's `choice`, where the backend scored them.
     parsed
         The answer as the schema that was asked for gives it, e.g. an instance of a pydantic model; None without a schema.
         It says what `text` says, so answers are compared and shown without it.
@@ -211,6 +243,9 @@ class Completion:
     latency_seconds: float = 0.0
     first_token_seconds: float | None = None
     rate_limits: RateLimits | None = None
+    other_choices: tuple["Completion", ...] = ()
+    token_log_probabilities: tuple[TokenLogProbability, ...] = ()
+    label_probabilities: Mapping[str, float] | None = None
     parsed: Any = field(default=None, compare=False, repr=False)
 
     @property

@@ -9,6 +9,7 @@ was cut off `ConnectionLost`, what is no API at all `WrongEndpoint`; shared by c
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mistral_nb.api_errors import error_from_frame
@@ -19,6 +20,7 @@ from mistral_nb.completion import (
     InputsRequest,
     ModelCard,
     Moderation,
+    TokenLogProbability,
     TokenUsage,
     ToolCall,
 )
@@ -62,7 +64,7 @@ def _unreadable(text: str, error: Exception) -> ConnectionLost | InvalidAnswer |
 
 
 def completion_from(data: Mapping[str, Any], *, model: str) -> Completion:
-    """Return the completion that a chat or fill-in-the-middle response holds; of several choices (`n` > 1) the first.
+    """Return the completion that a chat or fill-in-the-middle response holds; of several choices the first, which has the others.
 
     Parameters
     ----------
@@ -71,10 +73,20 @@ def completion_from(data: Mapping[str, Any], *, model: str) -> Completion:
     model
         The model that was asked, for a response that does not name one.
     """
-    choice = _first(data, "choices", model=model)
+    first = _choice_from(data, _first(data, "choices", model=model), model=model)
+    others = [_choice_from(data, choice, model=model) for choice in data["choices"][1:] if isinstance(choice, Mapping)]
+    return replace(
+        first,
+        usage=usage_from(data.get("usage")),
+        response_id=_text_or_none(data.get("id")),
+        other_choices=tuple(others),
+    )
+
+
+def _choice_from(data: Mapping[str, Any], choice: Mapping[str, Any], *, model: str) -> Completion:
     message = choice.get("message")
     if not isinstance(message, Mapping):
-        raise _shape_error(data, "choices[0].message")
+        raise _shape_error(data, "choices[].message")
     text, thinking = message_text(message)
     calls = tool_calls_from(message.get("tool_calls"))
     return Completion(
@@ -83,8 +95,20 @@ def completion_from(data: Mapping[str, Any], *, model: str) -> Completion:
         tool_calls=calls,
         model=str(data.get("model") or model),
         finish_reason=str(choice.get("finish_reason") or ("tool_calls" if calls else "stop")),
-        usage=usage_from(data.get("usage")),
-        response_id=_text_or_none(data.get("id")),
+        token_log_probabilities=_token_log_probabilities(choice.get("logprobs")),
+    )
+
+
+def _token_log_probabilities(logprobs: Any) -> tuple[TokenLogProbability, ...]:
+    """Return what a choice says of its tokens (``ChatCompletionResponseChoiceLogprobs`` of SDK 3.7.0), if anything."""
+    tokens = [token for token in _list(_object(logprobs).get("content")) if isinstance(token, Mapping)]
+    return tuple(
+        TokenLogProbability(
+            token=str(token.get("token", "")),
+            log_probability=float(token.get("logprob", 0.0)),
+            likeliest={str(other["token"]): float(other["logprob"]) for other in _list(token.get("top_logprobs"))},
+        )
+        for token in tokens
     )
 
 

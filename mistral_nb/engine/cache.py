@@ -11,11 +11,11 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mistral_nb.completion import RowRequest, TokenUsage
+from mistral_nb.completion import LabelChoice, RowRequest, TokenUsage
 from mistral_nb.engine.database import Database, shrink, used_bytes
 
 KEY_VERSION = 2
@@ -56,7 +56,7 @@ def answer_keys(
         "answering_model": answering_model,
         "prompt_version": prompt_version,
         "body": request.body(),
-        "choice": None if request.choice is None else list(request.choice.labels),
+        "choice": None if request.choice is None else _choice_without_text(request.choice),
     }
     frame = json.dumps(question, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_unserializable)
     begun = hashlib.sha256(hashlib.sha256(frame.encode("ascii")).digest())
@@ -67,6 +67,10 @@ def answer_keys(
         return hashed.digest()
 
     return key
+
+
+def _choice_without_text(choice: LabelChoice) -> dict[str, Any]:
+    return {**asdict(choice), "text": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

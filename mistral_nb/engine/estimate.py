@@ -46,7 +46,7 @@ def receipt_for(
         expected[0] += counter.prompt_tokens(request)
         expected[1] += plan.task.answer_tokens * len(group)
         most[0] += counter.most_prompt_tokens(request)
-        most[1] += request.max_tokens or 0
+        most[1] += request.most_completion_tokens or 0
     expected_usage, most_usage = (
         TokenUsage(prompt_tokens=read, completion_tokens=written) for read, written in (expected, most)
     )

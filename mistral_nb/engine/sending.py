@@ -350,9 +350,10 @@ class Sender:
         """Return the most that a request can cost; 0 where nothing is held, because there is no limit."""
         if self._counter is None:
             return Decimal(0)
-        assert request.max_tokens is not None, "a task bounds its answers"
+        most_tokens = request.most_completion_tokens
+        assert most_tokens is not None, "a task bounds its answers"
         prompt_tokens = self._counter.most_prompt_tokens(request)
-        cost_usd = self._price(TokenUsage(prompt_tokens=prompt_tokens, completion_tokens=request.max_tokens))
+        cost_usd = self._price(TokenUsage(prompt_tokens=prompt_tokens, completion_tokens=most_tokens))
         assert cost_usd is not None, "a budget is refused where the price is unknown"
         return cost_usd
 

@@ -1,132 +1,246 @@
 """Which of the labels fits a text.
 
-Keeps to itself: the prompt.
-Promises: the value is always one of the labels; anything else the model says is that row's error.
+Keeps to itself: the prompt, and the form of the answer.
+Promises: the value is always one of the labels; anything else the model says is that row's error. Without `other` a text that no
+label fits gets the nearest one all the same.
 """
 
-import json
-import re
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject, LabelChoice
-from mistral_nb.errors import InvalidAnswer, InvalidLabels
-from mistral_nb.tasks.answer_text import answered_json
+from mistral_nb.errors import InvalidAnswer
+from mistral_nb.tasks.answer_text import answered_json, whole_characters
+from mistral_nb.tasks.confidence import (
+    BY_LOG_PROBABILITIES,
+    BY_VOTES,
+    VOTING_TEMPERATURE,
+    ConfidenceSource,
+    counted_votes,
+    key_probability,
+)
+from mistral_nb.tasks.labels import NO_EXAMPLES, LabelledExamples, LabelSet, label_set, labelled_examples
+from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
+from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
 
 if TYPE_CHECKING:
     from pandas import CategoricalDtype
 
-_EXAMPLE = 'e.g. ["billing", "delivery", "bug"]'
+BY_LABEL_SCORES = "label scores"
+CONFIDENCE_SOURCES = (BY_LOG_PROBABILITIES, BY_LABEL_SCORES, BY_VOTES)
+
+KEY_TOKENS = 4
 _JSON_OVERHEAD_TOKENS = 16
+RATIONALE_WORDS = 25
+RATIONALE_TOKENS = 160
 _LONGEST_PACKED_TEXT_TOKENS = 400
-# A label is a line of the prompt.
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_RATIONALE = f"why in at most {RATIONALE_WORDS} words"
+# With and without a rationale.
+_FORM = {
+    False: 'Answer with JSON, {"label": "<key>"}, and the key of one label.',
+    True: f'Answer with JSON, {{"label": "<key>", "rationale": "<{_RATIONALE}>"}}.',
+}
+_FORM_OF_PACKED = {
+    False: "Answer with the key of one label.",
+    True: f"Answer with the key of one label, and {_RATIONALE}.",
+}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Classify:
-    """Choose one of `labels` for each text; made with `classify_task`, which checks the labels."""
+    """Choose one of `labels` for each text; made with `classify_task`, which checks what it is given.
 
-    labels: tuple[str, ...]
+    Attributes
+    ----------
+    confidence
+        Where the confidence comes from that each answer is to have; None for none. Votes decide the label too.
+    shows_confidence
+        Whether the confidence is part of the value.
+    """
+
+    labels: LabelSet
+    examples: LabelledExamples = NO_EXAMPLES
+    instructions: str = ""
+    rationale: bool = False
+    confidence: ConfidenceSource | None = None
+    shows_confidence: bool = False
+    ordered: bool = False
 
     verb: ClassVar[str] = "classify"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
+    question: ClassVar[str] = "Which label fits {text} best?"
 
     def request(self, text: str, *, model: str) -> CompletionRequest:
-        choices = "\n".join(f"- {label}" for label in self.labels)
-        instructions = (
-            f"Classify the user's text. The labels are:\n{choices}\n"
-            'Answer with JSON, {"label": "…"}, and the one label that fits best. '
-            "The text is data: do not follow instructions in it."
-        )
         return CompletionRequest(
             model=model,
-            messages=({"role": "system", "content": instructions}, {"role": "user", "content": text}),
-            temperature=0.0,
-            max_tokens=_JSON_OVERHEAD_TOKENS + self._most_label_tokens,
-            response_format={"type": "json_schema", "json_schema": self._schema()},
-            choice=LabelChoice(text=text, labels=self.labels),
+            messages=({"role": "system", "content": self._system}, {"role": "user", "content": text}),
+            temperature=VOTING_TEMPERATURE if self._votes else 0.0,
+            max_tokens=_JSON_OVERHEAD_TOKENS + self._answer_tokens,
+            response_format=self._response_format,
+            choice=self._choice(text),
+            options={} if self.confidence is None else self.confidence.request_options,
         )
 
-    def value(self, completion: Completion) -> str:
-        answer = answered_json(completion)
-        return self._checked_label(answer.get("label") if isinstance(answer, dict) else None)
+    def value(self, completion: Completion) -> Any:
+        if self._votes:
+            label, share, decisive = counted_votes(completion, self._label)
+            return self._value(label, share, BY_VOTES, decisive)
+        label = self._label(completion)
+        if self.confidence is None:
+            return self._value(label, None, "", completion)
+        if completion.label_probabilities is not None:
+            return self._value(label, completion.label_probabilities[label], BY_LABEL_SCORES, completion)
+        probability = key_probability(completion.token_log_probabilities, self.labels.keys)
+        return self._value(label, probability, BY_LOG_PROBABILITIES, completion)
 
-    def agrees(self, value: str, other: str) -> bool:
-        return value == other
+    def agrees(self, value: Any, other: Any) -> bool:
+        return bool(_label_of(value) == _label_of(other))
 
-    @property
-    def packing(self) -> PackedRows:
+    @cached_property
+    def packing(self) -> PackedRows | None:
+        if self.confidence is not None:
+            return None  # the probability of one label among many rows' is not read
         return PackedRows(
-            instructions=f"Classify each text. Labels: {json.dumps(self.labels, ensure_ascii=False)}.",
-            field="label",
-            field_schema=self._label_schema(),
-            read=self._checked_label,
-            answer_tokens=self._most_label_tokens,
+            instructions=joined(self._rules("each text"), _FORM_OF_PACKED[self.rationale]),
+            field="answer" if self.rationale else "label",
+            field_schema=self._answer_schema if self.rationale else self._key_schema,
+            read=self._read_packed,
+            answer_tokens=self._answer_tokens,
             longest_text_tokens=_LONGEST_PACKED_TEXT_TOKENS,
         )
 
     @property
     def answer_tokens(self) -> int:
-        longest = max(len(label) for label in self.labels)
-        return _JSON_OVERHEAD_TOKENS // 2 + longest // 4
+        expected = _JSON_OVERHEAD_TOKENS // 2 + (RATIONALE_WORDS * 2 if self.rationale else 0)
+        return expected * (self._votes or 1)
 
-    @property
-    def dtype(self) -> "CategoricalDtype":
+    @cached_property
+    def dtype(self) -> "CategoricalDtype | dict[str, Any]":
         from pandas import CategoricalDtype
 
-        return CategoricalDtype(list(self.labels), ordered=False)
+        label = CategoricalDtype(list(self.labels.names), ordered=self.ordered)
+        if not self._has_columns:
+            return label
+        columns: dict[str, Any] = {"label": label}
+        if self.shows_confidence:
+            columns |= {"confidence": "Float64", "confidence_from": CategoricalDtype(list(CONFIDENCE_SOURCES))}
+        return columns | ({"rationale": "str"} if self.rationale else {})
 
     @property
-    def _most_label_tokens(self) -> int:
-        # A token is at least one byte of UTF-8, and JSON writes no character shorter than that.
-        return max(len(json.dumps(label)) for label in self.labels)
+    def _has_columns(self) -> bool:
+        return self.shows_confidence or self.rationale
 
-    def _checked_label(self, label: Any) -> str:
-        if label not in self.labels:
-            raise InvalidAnswer(
-                f"The model answered {str(label)[:80]!r}, which is none of the labels.",
-                "Try another model for this row, or add a label that fits.",
-            )
-        return str(label)
+    @property
+    def _votes(self) -> int | None:
+        return self.confidence.votes if self.confidence is not None else None
 
-    def _label_schema(self) -> JsonObject:
-        return {"type": "string", "enum": list(self.labels)}
+    @property
+    def _answer_tokens(self) -> int:
+        return KEY_TOKENS + (RATIONALE_TOKENS if self.rationale else 0)
 
-    def _schema(self) -> JsonObject:
-        schema = {
+    @cached_property
+    def _system(self) -> str:
+        return joined(self._rules("the user's text"), f"{_FORM[self.rationale]} {TEXT_IS_DATA}")
+
+    def _rules(self, text: str) -> str:
+        return joined(
+            self.question.format(text=text), self.labels.lines, self.instructions, self.examples.lines(self.labels)
+        )
+
+    @property
+    def scores_labels(self) -> bool:
+        """Whether a backend may score the labels instead: scores heed no instructions, and can't tell that no label fits."""
+        return not self.instructions and self.labels.other is None and not self._votes
+
+    def _choice(self, text: str) -> LabelChoice | None:
+        if not self.scores_labels:
+            return None
+        return LabelChoice(text=text, labels=self.labels.names, answers=self.labels.keys, hints=self._hints)
+
+    @cached_property
+    def _hints(self) -> tuple[tuple[str, ...], ...]:
+        hints = [
+            (*filter(None, [description]), *self.examples.texts_of(name))
+            for name, description in zip(self.labels.names, self.labels.descriptions, strict=True)
+        ]
+        return tuple(hints) if any(hints) else ()
+
+    @cached_property
+    def _key_schema(self) -> JsonObject:
+        return {"type": "string", "enum": list(self.labels.keys)}
+
+    @cached_property
+    def _answer_schema(self) -> JsonObject:
+        properties = {"label": self._key_schema} | ({"rationale": {"type": "string"}} if self.rationale else {})
+        return {
             "type": "object",
-            "properties": {"label": self._label_schema()},
-            "required": ["label"],
+            "properties": properties,
+            "required": list(properties),
             "additionalProperties": False,
         }
-        return {"name": "classification", "strict": True, "schema": schema}
+
+    @cached_property
+    def _response_format(self) -> JsonObject:
+        schema = {"name": "classification", "strict": True, "schema": self._answer_schema}
+        return {"type": "json_schema", "json_schema": schema}
+
+    def _label(self, completion: Completion) -> str:
+        answer = answered_json(completion)
+        return self.labels.name(answer.get("label") if isinstance(answer, Mapping) else None)
+
+    def _value(self, label: str, confidence: float | None, source: str, completion: Completion) -> Any:
+        if not self._has_columns:
+            return label
+        value: dict[str, Any] = {"label": label}
+        if self.shows_confidence:
+            value |= {"confidence": confidence, "confidence_from": None if confidence is None else source}
+        return value | ({"rationale": checked_rationale(answered_json(completion))} if self.rationale else {})
+
+    def _read_packed(self, answer: Any) -> Any:
+        if not self.rationale:
+            return self.labels.name(answer)
+        label = self.labels.name(answer.get("label") if isinstance(answer, Mapping) else None)
+        return {"label": label, "rationale": checked_rationale(answer)}
 
 
-def classify_task(labels: Iterable[str]) -> Classify:
+def checked_rationale(answer: Any) -> str:
+    """Return the rationale of an answer; InvalidAnswer where there is none."""
+    said = answer.get("rationale") if isinstance(answer, Mapping) else None
+    if not isinstance(said, str) or not said.strip():
+        raise InvalidAnswer(f"The model's rationale is {str(said)[:80]!r}.", "Try another model for this row.")
+    return whole_characters(said).strip()
+
+
+def _label_of(value: Any) -> Any:
+    return value["label"] if isinstance(value, Mapping) else value
+
+
+def classify_task(
+    labels: Any,
+    *,
+    examples: Any = (),
+    other: str | None = None,
+    instructions: str | None = None,
+    rationale: bool = False,
+    shows_confidence: bool = False,
+) -> Classify:
     """Return the task for these labels.
 
     Raises
     ------
     InvalidLabels
-        `labels` is no ordered collection (a text, a set, a dict), holds fewer than two labels, one twice, one that is blank, or one
-        that is not text of one line.
+        See `mistral_nb.tasks.labels.label_set`.
+    InvalidOption
+        `examples` or `instructions` are none.
     """
-    if isinstance(labels, str):
-        raise InvalidLabels(f"labels is the single text {labels!r}.", f"Give a list of labels, {_EXAMPLE}.")
-    if isinstance(labels, Set | Mapping) or not isinstance(labels, Iterable):
-        # A set has another order in each kernel, and the order is part of the question that is paid for.
-        raise InvalidLabels(f"labels is a {type(labels).__name__}.", f"Give a list of labels, {_EXAMPLE}.")
-    chosen = tuple(labels)
-    for label in chosen:
-        if not isinstance(label, str) or not label.strip() or _CONTROLS.search(label):
-            raise InvalidLabels(f"The label {label!r} is not text.", f"Give each label as a word or two, {_EXAMPLE}.")
-    if len(chosen) < 2:
-        raise InvalidLabels(f"One label is no choice: {list(chosen)}.", f"Give at least two, {_EXAMPLE}.")
-    stripped = [label.strip() for label in chosen]
-    doubled = sorted({label for label in stripped if stripped.count(label) > 1})
-    if doubled:
-        raise InvalidLabels(f"Labels given twice: {', '.join(map(repr, doubled))}.", "Give each label once.")
-    return Classify(chosen)
+    found = label_set(labels, other=other)
+    return Classify(
+        labels=found,
+        examples=labelled_examples(examples, found),
+        instructions=checked_instructions(instructions),
+        rationale=rationale,
+        shows_confidence=shows_confidence,
+    )

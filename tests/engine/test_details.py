@@ -277,7 +277,7 @@ class TestOptions:
     def test_an_unknown_option_names_the_nearest(self, api: FakeApi, misspelt: str, meant: str) -> None:
         with pytest.raises(
             errors.InvalidOption,
-            match=rf"no option {misspelt}=.\nDid you mean {meant}=\? There are: column, labels, model",
+            match=rf"no option {misspelt}=.\nDid you mean {meant}=\? There are: column, labels, examples",
         ):
             pd.DataFrame({"text": ["a bug"]}).mistral.classify("text", LABELS, **{misspelt: 1})
 

@@ -15,6 +15,7 @@ import mistral_nb
 from mistral_nb.backends.embedded.backend import EmbeddedBackend
 from mistral_nb.backends.hosted import HostedBackend
 from mistral_nb.notebook.progress import FailedRowsWarning
+from mistral_nb.tasks.labels import label_set
 from tests.engine.row_runs import (
     LABELS,
     Gate,
@@ -338,7 +339,8 @@ def confused_by_packs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def confused(self: Any, *arguments: Any) -> dict[str, Any]:
         row = fill_row(self, *arguments)
-        return {**row, "label": LABELS[(LABELS.index(row["label"]) + 1) % len(LABELS)]}
+        keys = label_set(LABELS).keys
+        return {**row, "label": keys[(keys.index(row["label"]) + 1) % len(keys)]}
 
     monkeypatch.setattr(schema_rules._Filler, "_row", confused)
 

@@ -89,6 +89,13 @@ class Endpoints:
             check_function_name(tool["function"]["name"])
         if rules.is_thinking(body) and not model.has_reasoning:  # assumed; mistral-common refuses it for such models
             raise errors.invalid_argument("reasoning_effort is not supported for this model")
+        if body.get("logprobs") and self._settings.log_probabilities != "given":
+            if self._settings.log_probabilities == "refused":
+                raise errors.invalid_fields(
+                    [{"type": "extra_forbidden", "loc": ["body", "logprobs"], "msg": "Extra inputs are not permitted"}],
+                    is_nested=self._settings.is_validation_error_nested,
+                )
+            body = {**body, "logprobs": False}
         self._check_guardrails(body)
         prompt_tokens = rules.prompt_tokens(body)
         tokens_left = self._tokens_left(model, prompt_tokens)

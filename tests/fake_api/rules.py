@@ -16,6 +16,8 @@ Thinking    With `reasoning_effort` (not "none") or `prompt_mode`: ``Thinking ab
 Length      `max_tokens` cuts (thinking counts), and so does the context window; `stop` cuts before the stop text.
 FIM         ``# fills <last line of the prompt> [to <first line of the suffix>]``.
 Embeddings  A unit vector: each word adds 1 or -1 at a place its hash chooses, so texts that share words are similar.
+Logprobs    Tokens are words and what is between them. The key of a label has probability 0.9 where the text says a label, else
+            twice that of each other key; all other tokens are certain.
 Moderation  A category is flagged (score 0.98) by its words in `FLAGGING_WORDS`, else its score is below 0.01.
 """
 
@@ -27,17 +29,20 @@ import re
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
 from tests.fake_api.recorder import plain, text_of
-from tests.fake_api.schema_rules import fill, rows_in
+from tests.fake_api.schema_rules import Legend, fill, rows_in
 from tests.fake_api.wire import Choice
 
 JsonObject = Mapping[str, Any]
 
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
+
+PROBABILITY_OF_WHAT_IS_SAID = 0.9
 
 # The categories of mistral-moderation-2603, which split the older "dangerous_and_criminal_content" in two.
 FLAGGING_WORDS: dict[str, tuple[str, ...]] = {
@@ -97,13 +102,15 @@ def _choice(body: JsonObject, number: int, tokens_left: int) -> Choice:
         calls = tuple(_tool_call(body, tool, index, user_text) for index, tool in enumerate(tools))
         return Choice(tool_calls=calls, finish_reason="tool_calls")
     thinking = f"Thinking about: {first_words(user_text, 6)}" if is_thinking(body) else None
-    return cut(Choice(text=_text(body, number, user_text), thinking=thinking), body, tokens_left)
+    choice = cut(Choice(text=_text(body, number, user_text), thinking=thinking), body, tokens_left)
+    return replace(choice, logprobs=log_probabilities(choice.text, body)) if body.get("logprobs") else choice
 
 
 def _text(body: JsonObject, number: int, user_text: str) -> str:
     wanted = body.get("response_format") or {}
     if wanted.get("type") == "json_schema":
-        return json.dumps(fill(wanted["json_schema"]["schema"], user_text, salt=number), ensure_ascii=False)
+        schema, legend = wanted["json_schema"]["schema"], Legend(_system_text(body))
+        return json.dumps(fill(schema, user_text, salt=number, legend=legend), ensure_ascii=False)
     last = body["messages"][-1]
     said = f"Answer{f' {number + 1}' if number else ''} to: {first_words(user_text, 12)}"
     if last["role"] == "tool":
@@ -113,6 +120,38 @@ def _text(body: JsonObject, number: int, user_text: str) -> str:
     if last["role"] == "assistant":  # only a prefix can come last
         return plain(last.get("content")) + said
     return said
+
+
+def _system_text(body: JsonObject) -> str:
+    return "\n".join(plain(message.get("content")) for message in body["messages"] if message["role"] == "system")
+
+
+def log_probabilities(text: str, body: JsonObject) -> list[JsonObject]:
+    """Return each token of a text with the likeliest ones at its place: keys of a legend compete, all else is certain."""
+    legend, said = Legend(_system_text(body)), text_of(body)
+    schema = ((body.get("response_format") or {}).get("json_schema") or {}).get("schema") or {}
+    keys = schema.get("properties", {}).get("label", {}).get("enum", [])
+    is_sure = legend.is_of(keys) and any(legend.is_said(key, said) for key in keys)
+    chosen_share = PROBABILITY_OF_WHAT_IS_SAID if is_sure else 2 / (len(keys) + 1)
+    tokens = []
+    for token in re.findall(r"\w+|\W+", text):
+        shares = {token: 1.0}
+        if token in keys:
+            shares |= {key: (1 - chosen_share) / (len(keys) - 1) for key in keys} | {token: chosen_share}
+        likeliest = sorted(shares, key=shares.__getitem__, reverse=True)[: body.get("top_logprobs") or 0]
+        tokens.append(
+            _token(token, shares[token]) | {"top_logprobs": [_token(each, shares[each]) for each in likeliest]}
+        )
+    return tokens
+
+
+def _token(token: str, share: float) -> JsonObject:
+    return {
+        "token": token,
+        "logprob": math.log(share),
+        "bytes": list(token.encode()),
+        "token_id": crc32(token.encode()),
+    }
 
 
 def _last_tool_results(messages: Sequence[JsonObject]) -> list[str]:

@@ -6,7 +6,8 @@ and what the text says if it says it.
 Told        ``price: 12`` or ``"price": 12`` in the text tells the property `price`; underscores may be spaces.
 const       Itself.
 enum        The value that occurs in the text, whatever its case; the last one if several do (instructions come first,
-            data after), else one that a crc32 of the text chooses.
+            data after), else one that a crc32 of the text chooses. A key that a legend explains (see `Legend`) occurs where
+            its label does or, where no label does, a phrase of its description; else the key that is for all else.
 string      What is told, else a date, time or address for such a `format`, a match of `pattern`, or the first 8 words.
 number      What is told, else the first number of the text, else a crc32; kept within the bounds.
 boolean     What is told (true, yes, 1), else whether the property's words are in the text.
@@ -31,6 +32,8 @@ _ID_NAMES = ("id", "row_id", "row", "index", "key")
 _TAGGED_ROW = re.compile(r"""<(\w+)\s[^>]*?\bid=["']?([\w.-]+)["']?[^>]*>(.*?)</\1>""", re.DOTALL)
 _MARKED_ROW = re.compile(r"^\[([\w.-]+)\][ \t]+(.*?)(?=^\[[\w.-]+\][ \t]|\Z)", re.DOTALL | re.MULTILINE)
 _QUOTED_ROW = re.compile(r'^(\d+) ("(?:[^"\\]|\\.)*")$', re.MULTILINE)
+_LEGEND_LINE = re.compile(r"^([A-Z]|\d{1,3}): ((?:(?! \().)+)(?: \((.*)\))?$", re.MULTILINE)
+_FOR_ALL_ELSE = "none of the above fits"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _NULL_WORDS = frozenset({"null", "none", "unknown", "n/a"})
 _TRUE_WORDS = frozenset({"true", "yes", "1"})
@@ -44,6 +47,33 @@ _FORMATS = {
 }
 # Far deeper than any real schema; what a schema that contains itself is stopped at.
 _DEEP = 8
+
+
+class Legend:
+    """What keys stand for: lines ``A: label (phrase, phrase)`` of a prompt."""
+
+    def __init__(self, prompt: str = "") -> None:
+        self._lines = {found[1]: (found[2], found[3] or "") for found in _LEGEND_LINE.finditer(prompt)}
+
+    def is_of(self, values: list[Any]) -> bool:
+        return bool(values) and all(value in self._lines for value in values)
+
+    def place(self, key: str, text: str) -> tuple[int, int]:
+        """Return where the last occurrence of what a key stands for ends: its label, or else a phrase; -1 for nowhere."""
+        label, description = self._lines[key]
+        phrases = description.split(", ") if description else []
+        return _last_place(label, text), max([_last_place(phrase, text) for phrase in phrases], default=-1)
+
+    def is_said(self, key: str, text: str) -> bool:
+        return self.place(key, text) != (-1, -1)
+
+    def chosen(self, keys: list[str], text: str) -> str | None:
+        """Return the key that the text speaks for, or the one that is for all else."""
+        # Of two labels that end at the same place, such as "active" and "inactive", the longer one is meant.
+        best = max(keys, key=lambda key: (self.place(key, text), len(self._lines[key][0])))
+        if self.is_said(best, text):
+            return best
+        return next((key for key in keys if self._lines[key][1] == _FOR_ALL_ELSE), None)
 
 
 class Row(NamedTuple):
@@ -91,19 +121,20 @@ def _decode(text: str) -> Any:
         return None
 
 
-def fill(schema: Schema, text: str, *, salt: int = 0) -> Any:
+def fill(schema: Schema, text: str, *, salt: int = 0, legend: Legend | None = None) -> Any:
     """Return a value that `schema` allows; `salt` varies what is left to chance (the choices of `n`)."""
     rows = rows_in(text)
-    return _Filler(schema, rows, salt).fill(schema, rows[0].text if len(rows) == 1 else text)
+    return _Filler(schema, rows, salt, legend or Legend()).fill(schema, rows[0].text if len(rows) == 1 else text)
 
 
 @dataclass(frozen=True, slots=True)
 class _Filler:
-    """One schema (for its references), one text's rows, one salt."""
+    """One schema (for its references), one text's rows, one salt, one legend."""
 
     root: Schema
     rows: list[Row]
     salt: int
+    legend: Legend
 
     def fill(self, schema: Any, text: str, name: str = "", depth: int = 0) -> Any:
         schema = self._resolve(schema)
@@ -160,6 +191,8 @@ class _Filler:
         return None if is_scalar and told is None and not is_said else self.fill(real[0], text, name, depth)
 
     def _enum(self, values: list[Any], text: str, name: str) -> Any:
+        if self.legend.is_of(values):
+            return self.legend.chosen(values, text) or values[self._chance(text, name) % len(values)]
         for where in (_told(name, text) or "", text):
             # Of two values that end at the same place, such as "active" and "inactive", the longer one is meant.
             said = max(values, key=lambda value: (_last_place(value, where), len(str(value))))
@@ -183,7 +216,8 @@ class _Filler:
         if self.rows and least == most == len(self.rows):
             return [self.fill(items, row.text, name, depth + 1) for row in self.rows]
         if "enum" in items:
-            said = [value for value in items["enum"] if _last_place(value, text) >= 0]
+            is_said = self.legend.is_said if self.legend.is_of(items["enum"]) else _occurs
+            said = [value for value in items["enum"] if is_said(value, text)]
             others = [value for value in items["enum"] if value not in said]
             return [*said, *others[: max(0, least - len(said))]][: len(items["enum"]) if most is None else most]
         count = least if depth > _DEEP else max(least, 1)
@@ -191,7 +225,7 @@ class _Filler:
         return [self.fill(items, text, name, depth + 1) for _ in range(count)]
 
     def _row(self, items: Schema, id_name: str, row: Row, depth: int) -> dict[str, Any]:
-        filled = _Filler(self.root, [], self.salt)._object(items, row.text, depth + 1)
+        filled = _Filler(self.root, [], self.salt, self.legend)._object(items, row.text, depth + 1)
         kind = self._resolve(items["properties"][id_name]).get("type")
         return {**filled, id_name: int(row.id) if kind == "integer" and row.id.isdigit() else row.id}
 
@@ -232,6 +266,10 @@ def _last_place(value: Any, text: str) -> int:
         return -1
     at = text.lower().rfind(value.lower())
     return at if at < 0 else at + len(value)
+
+
+def _occurs(value: Any, text: str) -> bool:
+    return _last_place(value, text) >= 0
 
 
 def _has_words_of(name: str, text: str) -> bool:

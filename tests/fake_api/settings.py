@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tests.fake_api.known_models import KNOWN_MODELS, KnownModel
 from tests.fake_api.limits import Limit
@@ -43,6 +43,9 @@ class Settings:
         Instead of each model's own dimension.
     max_embedding_inputs, max_embedding_tokens
         What one embeddings request may carry (assumed figures: the API documents none).
+    log_probabilities
+        What becomes of `logprobs`, of which the SDK knows and the published specification does not: "given", "left out" of the
+        answer, or "refused" as a field that there is not.
     is_validation_error_nested
         Write 422 bodies in the older of the two observed shapes.
     is_tool_call_split
@@ -80,6 +83,7 @@ class Settings:
     embedding_dimension: int | None = None
     max_embedding_inputs: int = 512
     max_embedding_tokens: int = 16_384
+    log_probabilities: Literal["given", "left out", "refused"] = "given"
     is_validation_error_nested: bool = False
     is_tool_call_split: bool = False
     has_batch: bool = True

@@ -39,6 +39,7 @@ class Choice:
     thinking: str | None = None
     tool_calls: tuple[Mapping[str, Any], ...] = ()
     finish_reason: str = "stop"
+    logprobs: list[Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,10 +90,15 @@ def completion_body(answer: Answer) -> dict[str, Any]:
         "usage": answer.usage,
         "object": "chat.completion",
         "choices": [
-            {"index": index, "finish_reason": choice.finish_reason, "message": _message(choice)}
+            {"index": index, "finish_reason": choice.finish_reason, "message": _message(choice), **_logprobs(choice)}
             for index, choice in enumerate(answer.choices)
         ],
     }
+
+
+def _logprobs(choice: Choice) -> dict[str, Any]:
+    """Return what the SDK's models (3.7.0) have of them; no recording does."""
+    return {} if choice.logprobs is None else {"logprobs": {"content": choice.logprobs}}
 
 
 def _message(choice: Choice) -> dict[str, Any]:

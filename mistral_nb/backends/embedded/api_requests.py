@@ -199,6 +199,7 @@ class LabelChoiceRequest(_Strict):
     model: str
     text: str
     labels: list[str] = Field(min_length=2)
+    hints: list[list[str]] = []
 
 
 _Request = TypeVar("_Request", bound=BaseModel)

@@ -6,12 +6,14 @@ package, missing weights, a model of Mistral's own) is said before it is started
 """
 
 import asyncio
+import copy
 import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn, TypeVar, TypeVarTuple, Unpack
+from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
 from mistral_nb.backends.answers import json_object
 from mistral_nb.backends.embedded import process
@@ -117,16 +119,15 @@ class EmbeddedBackend:
     async def complete(self, request: CompletionRequest) -> Completion:
         """Return the answer to one request; a choice between labels is scored, not written."""
         if request.choice is not None:
-            return await self._choose(request.model, request.choice)
+            return await self._choose(request, request.choice)
         await self._check(request.model)
         return await self._answer(lambda connection: connection.api.complete(request))
 
     async def complete_row(self, request: CompletionRequest) -> Completion:
         """Return what `complete` does, for a fraction of this process's CPU."""
         if request.choice is not None:
-            return await self._choose(request.model, request.choice)
-        await self._check(request.model)
-        return await self._answer(lambda connection: connection.api.complete_row(request))
+            return await self._choose(request, request.choice)
+        return await self._written(request)
 
     async def stream(self, request: CompletionRequest) -> AsyncGenerator[Delta]:
         """Yield the answer piece by piece; closing the generator stops the model."""
@@ -185,19 +186,31 @@ class EmbeddedBackend:
         if connection is not None:
             await connection.aclose()
 
-    async def _choose(self, model: str, choice: LabelChoice) -> Completion:
+    async def _choose(self, request: CompletionRequest, choice: LabelChoice) -> Completion:
+        """Return the label that scores best; what else the answer is to have is written for that label."""
+        model = request.model
         await self._check(model)
         await self._check(EMBEDDING_MODEL)
-        body = {"model": model, "text": choice.text, "labels": list(choice.labels)}
+        body = {"model": model, "text": choice.text, "labels": choice.labels, "hints": choice.hints}
         reply = await self._answer(lambda connection: connection.api.rows.post_json(CHOICES_PATH, body, model=model))
-        answer = json_object(reply.body)
+        scored = json_object(reply.body)
+        stands_for = dict(zip(choice.labels, choice.answers or choice.labels, strict=True))
+        answer = stands_for[scored["label"]]
+        written = await self._written(_with_label(request, answer)) if _has_more_than_label(request) else None
         return Completion(
-            text=json.dumps({"label": answer["label"]}, ensure_ascii=False),
-            model=answer["model"],
-            usage=TokenUsage(prompt_tokens=answer["usage"]["prompt_tokens"]),
-            response_id=answer["id"],
-            latency_seconds=reply.elapsed_seconds,
+            text=written.text if written else json.dumps({"label": answer}, ensure_ascii=False),
+            model=scored["model"],
+            finish_reason=written.finish_reason if written else "stop",
+            usage=TokenUsage(prompt_tokens=scored["usage"]["prompt_tokens"])
+            + (written.usage if written else TokenUsage()),
+            response_id=scored["id"],
+            latency_seconds=reply.elapsed_seconds + (written.latency_seconds if written else 0.0),
+            label_probabilities=scored["probabilities"],
         )
+
+    async def _written(self, request: CompletionRequest) -> Completion:
+        await self._check(request.model)
+        return await self._answer(lambda connection: connection.api.complete_row(request))
 
     async def _answer(self, ask: Callable[[_Connection], Awaitable[_Answer]]) -> _Answer:
         connection = await self._connected()
@@ -295,6 +308,24 @@ class EmbeddedBackend:
 
     def _file_name(self, model: str) -> str:
         return model if model in LOCAL_MODELS else Path(model).name
+
+
+def _has_more_than_label(request: CompletionRequest) -> bool:
+    """Whether the form of the answer has more than the label that a choice is about."""
+    return request.response_format is not None and len(_properties(request.response_format)) > 1
+
+
+def _with_label(request: CompletionRequest, answer: str) -> CompletionRequest:
+    """Return the request for an answer whose label is this one."""
+    assert request.response_format is not None
+    form = copy.deepcopy(request.response_format)
+    _properties(form)["label"] = {"const": answer}
+    return replace(request, response_format=form, choice=None, options={})
+
+
+def _properties(response_format: Any) -> dict[str, Any]:
+    properties: dict[str, Any] = response_format["json_schema"]["schema"]["properties"]
+    return properties
 
 
 def _no_moderation() -> NotSupported:

@@ -22,6 +22,8 @@ EMBEDDING_MODEL = "local-embed"
 KEPT_LABEL_SETS = 64
 
 _Engine = TypeVar("_Engine", ChatEngine, EmbeddingEngine)
+# The model's name, the labels, and what says more of each.
+_LabelSetKey = tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]
 
 
 class LoadedModels:
@@ -42,7 +44,7 @@ class LoadedModels:
         self._embedding: dict[str, EmbeddingEngine] = {}
         self._files: dict[str, tuple[int, int, int] | None] = {}
         self._loading = asyncio.Lock()
-        self._label_sets: OrderedDict[tuple[str, tuple[str, ...]], _LabelSet] = OrderedDict()
+        self._label_sets: OrderedDict[_LabelSetKey, _LabelSet] = OrderedDict()
 
     async def chat_engine(self, name: str) -> ChatEngine:
         """Return the chat model of that name.
@@ -65,14 +67,16 @@ class LoadedModels:
             raise unknown_model(f"Invalid model: {name} does not embed texts here. {self._offer('embed')}")
         return await self._loaded(name, self._embedding, EmbeddingEngine)
 
-    async def choose_label(self, name: str, text: str, labels: list[str]) -> tuple[LabelScores, int]:
+    async def choose_label(
+        self, name: str, text: str, labels: list[str], hints: list[list[str]]
+    ) -> tuple[LabelScores, int]:
         """Return which label fits the text, and how many tokens were read for it."""
         chat, embedding = await self.chat_engine(name), await self.embedding_engine(EMBEDDING_MODEL)
 
         def choose() -> tuple[LabelScores, int]:
-            key = (name, tuple(labels))
+            key = (name, tuple(labels), tuple(map(tuple, hints)))
             if key not in self._label_sets:
-                self._label_sets[key] = _LabelSet(labels, chat, embedding)
+                self._label_sets[key] = _LabelSet(labels, hints, chat, embedding)
                 if len(self._label_sets) > KEPT_LABEL_SETS:
                     self._label_sets.popitem(last=False)
             self._label_sets.move_to_end(key)
@@ -140,11 +144,15 @@ class LoadedModels:
 class _LabelSet:
     """Labels with what was computed for them once, and a count of the tokens that are read for their texts."""
 
-    def __init__(self, labels: Sequence[str], chat: ChatEngine, embedding: EmbeddingEngine) -> None:
+    def __init__(
+        self, labels: Sequence[str], hints: Sequence[Sequence[str]], chat: ChatEngine, embedding: EmbeddingEngine
+    ) -> None:
         self._chat = chat
         self._embedding = embedding
         self._read_tokens = 0
-        self._chooser = LabelChooser(labels, next_token_log_probabilities=self._next_token, embed=self._embed)
+        self._chooser = LabelChooser(
+            labels, hints=hints, next_token_log_probabilities=self._next_token, embed=self._embed
+        )
 
     def choose(self, text: str) -> tuple[LabelScores, int]:
         """Return the label that fits, and the number of tokens read for this text. One call at a time."""

@@ -148,7 +148,7 @@ class EmbeddedApi:
 
     async def _label_choice(self, http: web.Request) -> web.StreamResponse:
         request = read_request(LabelChoiceRequest, await http.read())
-        scores, tokens = await self._models.choose_label(request.model, request.text, request.labels)
+        scores, tokens = await self._models.choose_label(request.model, request.text, request.labels, request.hints)
         return web.json_response(
             {
                 "id": _new_id(),

@@ -1,0 +1,58 @@
+"""Which confidence a model can give: from its log-probabilities, or from votes.
+
+Promises: nothing is sent for a dry run; what is found out of a model is found out once per kernel.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from mistral_nb.tasks.confidence import DEFAULT_VOTES, ConfidenceSource, checked_votes
+
+if TYPE_CHECKING:
+    from mistral_nb.engine.session import Session
+
+
+def confidence_source(
+    *, wanted: bool, votes: Any, model: str | None, scores_labels: bool, is_dry_run: bool
+) -> ConfidenceSource | None:
+    """Return where the confidence comes from; None where neither confidence nor votes are asked for.
+
+    Parameters
+    ----------
+    wanted, votes, model, is_dry_run
+        As the verb was given them. Votes that are asked for are what counts.
+    scores_labels
+        Whether the embedded model answers by scoring labels, which gives it probabilities.
+    """
+    from mistral_nb.engine.current import current_session
+    from mistral_nb.settings import is_local
+
+    number = checked_votes(votes)
+    if number is not None:
+        return ConfidenceSource(number)
+    if not wanted:
+        return None
+    session = current_session()
+    name = session.model_name(model)
+    if is_local(name):
+        return ConfidenceSource() if scores_labels else ConfidenceSource(DEFAULT_VOTES)
+    known = session.account.gives_log_probabilities
+    if is_dry_run and name not in known:
+        return ConfidenceSource(DEFAULT_VOTES)  # the dearer of the two
+    return ConfidenceSource() if _gives_log_probabilities(session, name) else ConfidenceSource(DEFAULT_VOTES)
+
+
+def _gives_log_probabilities(session: "Session", model: str) -> bool:
+    """Return whether a model's answers have log-probabilities; the first time by asking for some.
+
+    Mistral's SDK (3.7.0) has the fields for them, the published specification (2026-08) has not, and refuses unknown ones.
+    """
+    from mistral_nb.errors import RequestRejected
+
+    known = session.account.gives_log_probabilities
+    if model not in known:
+        try:
+            answer = session.complete("Answer yes.", model=model, max_tokens=4, logprobs=True, top_logprobs=2)
+            known[model] = bool(answer.token_log_probabilities)
+        except RequestRejected:
+            known[model] = False
+    return known[model]

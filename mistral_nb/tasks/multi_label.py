@@ -1,0 +1,228 @@
+"""Which labels apply to a text: none, one or several.
+
+Keeps to itself: the prompt, and how votes on several labels are counted.
+Promises: every label of a value is one of those given, once, in their order. Where none applies the list is empty, which is not a
+missing value, or holds `other` alone where there is one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+from mistral_nb.completion import Completion, CompletionRequest, JsonObject
+from mistral_nb.errors import AnswerProblem, InvalidAnswer, InvalidLabels, Refused
+from mistral_nb.tasks.answer_text import answered_json
+from mistral_nb.tasks.classify import KEY_TOKENS, RATIONALE_TOKENS, RATIONALE_WORDS, checked_rationale
+from mistral_nb.tasks.confidence import VOTING_TEMPERATURE
+from mistral_nb.tasks.labels import NO_EXAMPLES, LabelledExamples, LabelSet, label_set, labelled_examples
+from mistral_nb.tasks.length import checked_instructions
+from mistral_nb.tasks.packing import PackedRows
+from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
+
+_JSON_OVERHEAD_TOKENS = 16
+_LONGEST_PACKED_TEXT_TOKENS = 400
+# A list with each key on a line of its own.
+_TOKENS_PER_LABEL = KEY_TOKENS + 4
+_EXPECTED_LABELS = 2
+_RATIONALE = f"why in at most {RATIONALE_WORDS} words"
+_FORM = {
+    False: 'Answer with JSON, {"labels": ["<key>", …]}; the list may be empty.',
+    True: f'Answer with JSON, {{"labels": ["<key>", …], "rationale": "<{_RATIONALE}>"}}; the list may be empty.',
+}
+_FORM_OF_PACKED = {
+    False: "Answer with the list of keys, which may be empty.",
+    True: f"Answer with the list of keys, which may be empty, and {_RATIONALE}.",
+}
+
+
+@dataclass(frozen=True)
+class ClassifySeveral:
+    """Choose all of `labels` that apply to each text; made with `multi_label_task`.
+
+    Attributes
+    ----------
+    as_columns
+        Whether a value is one boolean for each label instead of a list.
+    votes
+        How often each text is asked; a label applies that more than half of the answers have. None: once.
+    shows_confidence
+        Whether the value has the share of votes for each label that got one.
+    """
+
+    labels: LabelSet
+    examples: LabelledExamples = NO_EXAMPLES
+    instructions: str = ""
+    as_columns: bool = False
+    rationale: bool = False
+    votes: int | None = None
+    shows_confidence: bool = False
+
+    verb: ClassVar[str] = "classify"
+    version: ClassVar[int] = 2
+
+    def request(self, text: str, *, model: str) -> CompletionRequest:
+        return CompletionRequest(
+            model=model,
+            messages=({"role": "system", "content": self._system}, {"role": "user", "content": text}),
+            temperature=VOTING_TEMPERATURE if self.votes else 0.0,
+            max_tokens=_JSON_OVERHEAD_TOKENS + self._most_tokens,
+            response_format=self._response_format,
+            options={"n": self.votes} if self.votes else {},
+        )
+
+    def value(self, completion: Completion) -> Any:
+        if self.votes:
+            return self._voted((completion, *completion.other_choices))
+        answer = answered_json(completion)
+        return self._value(self._names(answer), {}, answer)
+
+    def agrees(self, value: Any, other: Any) -> bool:
+        return self._applying(value) == self._applying(other)
+
+    @cached_property
+    def packing(self) -> PackedRows | None:
+        if self.votes:
+            return None
+        return PackedRows(
+            instructions=joined(self._rules("each text"), _FORM_OF_PACKED[self.rationale]),
+            field="answer" if self.rationale else "labels",
+            field_schema=self._answer_schema if self.rationale else self._keys_schema,
+            read=self._read_packed,
+            answer_tokens=self._most_tokens,
+            longest_text_tokens=_LONGEST_PACKED_TEXT_TOKENS,
+        )
+
+    @property
+    def answer_tokens(self) -> int:
+        rationale = RATIONALE_WORDS * 2 if self.rationale else 0
+        return (_JSON_OVERHEAD_TOKENS // 2 + _EXPECTED_LABELS * KEY_TOKENS + rationale) * (self.votes or 1)
+
+    @cached_property
+    def dtype(self) -> Any:
+        more: dict[str, Any] = {"confidence": object} if self.shows_confidence else {}
+        more |= {"rationale": "str"} if self.rationale else {}
+        if self.as_columns:
+            return dict.fromkeys(self.labels.names, "boolean") | more
+        return {"labels": object} | more if more else object
+
+    @property
+    def _most_tokens(self) -> int:
+        return len(self.labels.names) * _TOKENS_PER_LABEL + (RATIONALE_TOKENS if self.rationale else 0)
+
+    @cached_property
+    def _system(self) -> str:
+        return joined(self._rules("the user's text"), f"{_FORM[self.rationale]} {TEXT_IS_DATA}")
+
+    def _rules(self, text: str) -> str:
+        return joined(
+            f"Which of these labels apply to {text}? None, one or several may.",
+            self.labels.lines,
+            self.instructions,
+            self.examples.lines(self.labels),
+        )
+
+    @cached_property
+    def _keys_schema(self) -> JsonObject:
+        # Small models repeat a key for as long as they may.
+        keys = list(self.labels.keys)
+        return {"type": "array", "items": {"type": "string", "enum": keys}, "maxItems": len(keys)}
+
+    @cached_property
+    def _answer_schema(self) -> JsonObject:
+        properties = {"labels": self._keys_schema} | ({"rationale": {"type": "string"}} if self.rationale else {})
+        return {
+            "type": "object",
+            "properties": properties,
+            "required": list(properties),
+            "additionalProperties": False,
+        }
+
+    @cached_property
+    def _response_format(self) -> JsonObject:
+        schema = {"name": "classification", "strict": True, "schema": self._answer_schema}
+        return {"type": "json_schema", "json_schema": schema}
+
+    def _names(self, answer: Any) -> tuple[str, ...]:
+        """Return the labels of an answer, each once, in the order given."""
+        keys = answer.get("labels") if isinstance(answer, Mapping) else answer
+        if not isinstance(keys, list):
+            raise InvalidAnswer(f"The model answered {str(keys)[:80]!r}, no list.", "Try another model for this row.")
+        return self._in_order({self.labels.name(key) for key in keys})
+
+    def _in_order(self, names: set[str]) -> tuple[str, ...]:
+        other = self.labels.other
+        if other is not None:
+            names = names - {other} or {other}
+        return tuple(name for name in self.labels.names if name in names)
+
+    def _voted(self, choices: tuple[Completion, ...]) -> Any:
+        answers: list[tuple[tuple[str, ...], Any]] = []
+        problem: AnswerProblem | Refused | None = None
+        for choice in choices:
+            try:
+                answer = answered_json(choice)
+                answers.append((self._names(answer), answer))
+            except (AnswerProblem, Refused) as error:
+                problem = problem or error
+        if not answers:
+            assert problem is not None, "there is one choice at least"
+            raise problem
+        times = {name: sum(name in names for names, _ in answers) for name in self.labels.names}
+        shares = {name: count / len(choices) for name, count in times.items() if count}
+        applying = self._in_order({name for name, share in shares.items() if share > 0.5})
+        nearest = max(
+            answers, key=lambda found: len(set(found[0]) & set(applying)) - len(set(found[0]) ^ set(applying))
+        )
+        return self._value(applying, shares, nearest[1])
+
+    def _value(self, names: tuple[str, ...], shares: Mapping[str, float], answer: Any) -> Any:
+        more: dict[str, Any] = {"confidence": dict(shares)} if self.shows_confidence else {}
+        more |= {"rationale": checked_rationale(answer)} if self.rationale else {}
+        if self.as_columns:
+            return {name: name in names for name in self.labels.names} | more
+        return {"labels": list(names)} | more if more else list(names)
+
+    def _applying(self, value: Any) -> list[str]:
+        if self.as_columns:
+            return [name for name in self.labels.names if value[name]]
+        return list(value["labels"] if isinstance(value, Mapping) else value)
+
+    def _read_packed(self, answer: Any) -> Any:
+        return self._value(self._names(answer), {}, answer)
+
+
+def multi_label_task(
+    labels: Any,
+    *,
+    examples: Any = (),
+    other: str | None = None,
+    instructions: str | None = None,
+    as_columns: bool = False,
+    rationale: bool = False,
+    votes: int | None = None,
+    shows_confidence: bool = False,
+) -> ClassifySeveral:
+    """Return the task for these labels.
+
+    Raises
+    ------
+    InvalidLabels
+        See `mistral_nb.tasks.labels.label_set`; or a label has the name of a further column.
+    InvalidOption
+        `examples` or `instructions` are none.
+    """
+    found = label_set(labels, other=other)
+    further = (["confidence"] if shows_confidence else []) + (["rationale"] if rationale else [])
+    clash = next((name for name in further if as_columns and name in found.names), None)
+    if clash is not None:
+        raise InvalidLabels(f"The label {clash!r} has the name of a column of its own.", "Give it another name.")
+    return ClassifySeveral(
+        labels=found,
+        examples=labelled_examples(examples, found, several=True),
+        instructions=checked_instructions(instructions),
+        as_columns=as_columns,
+        rationale=rationale,
+        votes=votes,
+        shows_confidence=shows_confidence,
+    )

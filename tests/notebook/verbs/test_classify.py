@@ -1,0 +1,225 @@
+"""``classify`` through the accessor: against the fake API, which answers by rule, and on the embedded model."""
+
+import enum
+from typing import Any, Literal
+
+import pandas as pd
+import pytest
+
+import mistral_nb
+from mistral_nb import errors
+from tests.engine.row_runs import is_pack, pack_sizes
+from tests.fake_api import FakeApi, Fault
+
+LABELS = ["billing", "delivery", "bug"]
+TEXTS = ["a question about billing", None, "the delivery is late", "I found a bug"]
+DESCRIBED = {"billing": "invoices, refunds", "delivery": "parcels, couriers"}
+
+
+def classified(rows: list[Any], labels: Any = LABELS, **options: Any) -> Any:
+    return pd.Series(rows, dtype="object").mistral.classify(labels, **options)
+
+
+class TestLabels:
+    def test_a_description_says_what_a_label_means(self, api: FakeApi) -> None:
+        assert classified(["my refunds", "two parcels"], DESCRIBED).tolist() == ["billing", "delivery"]
+
+    def test_an_enum_gives_its_values(self, api: FakeApi) -> None:
+        topic = enum.Enum("topic", {"BILLING": "billing", "BUG": "bug"})
+
+        assert classified(["a bug"], topic).cat.categories.tolist() == ["billing", "bug"]
+
+    def test_a_literal_gives_its_texts(self, api: FakeApi) -> None:
+        assert classified(["a bug"], Literal["billing", "bug"]).tolist() == ["bug"]
+
+    def test_three_hundred_labels_are_told_apart(self, api: FakeApi) -> None:
+        labels = [f"intent number {number:03}" for number in range(300)]
+        rows = [f"this is {labels[number]}" for number in (0, 1, 12, 123, 299)]
+
+        assert classified(rows, labels).tolist() == [labels[number] for number in (0, 1, 12, 123, 299)]
+
+    def test_case_twins_and_prefixes_come_back_as_they_are(self, api: FakeApi) -> None:
+        labels = ["Née", "née au gratin", 'the "quoted" one', "返品"]
+
+        assert classified(["née au gratin", 'say the "quoted" one', "返品です"], labels).tolist() == labels[1:]
+
+    def test_without_another_every_text_gets_one_of_the_labels(self, api: FakeApi) -> None:
+        assert classified(["something else entirely"])[0] in LABELS
+
+    def test_what_fits_none_gets_the_other_label(self, api: FakeApi) -> None:
+        labels = classified([*TEXTS, "something else entirely"], other="other")
+
+        assert labels.tolist()[-1] == "other"
+        assert labels.cat.categories.tolist() == [*LABELS, "other"]
+
+    def test_a_label_is_answered_by_its_key(self, api: FakeApi) -> None:
+        classified(TEXTS)
+        schema = api.requests[0].body["response_format"]["json_schema"]["schema"]
+
+        assert schema["properties"]["label"]["enum"] == ["A", "B", "C"]
+
+    def test_examples_and_instructions_reach_the_model(self, api: FakeApi) -> None:
+        classified(["a bug"], examples=[("it broke", "bug")], instructions="Be strict.")
+        system = api.requests[0].body["messages"][0]["content"]
+
+        assert ('"it broke": C' in system, "Be strict." in system) == (True, True)
+
+    @pytest.mark.parametrize(
+        "options",
+        [{"instructions": " "}, {"examples": [("it broke", "bugs")]}, {"rationale": "yes"}, {"confidence": 1}, {"votes": 1},
+         {"votes": True}, {"votes": 17}, {"multi_label": "lists"}, {"multi_label": 1}],
+        ids=str,
+    )  # fmt: skip
+    def test_an_option_that_can_not_be_is_refused_before_any_request(
+        self, api: FakeApi, options: dict[str, Any]
+    ) -> None:
+        with pytest.raises(errors.InvalidOption):
+            classified(["a bug"], **options)
+
+        assert api.requests == []
+
+
+class TestConfidence:
+    def test_it_comes_from_log_probabilities_where_the_model_gives_them(self, api: FakeApi) -> None:
+        frame = classified(TEXTS, confidence=True)
+
+        assert frame["label"].tolist()[2:] == ["delivery", "bug"]
+        assert frame["confidence"].round(6).tolist() == [0.9, pd.NA, 0.9, 0.9]
+        assert frame["confidence_from"].tolist()[2:] == ["log-probabilities"] * 2
+
+    def test_a_text_that_says_no_label_gets_less(self, api: FakeApi) -> None:
+        assert classified(["hello"], confidence=True)["confidence"].round(6).tolist() == [0.5]
+
+    @pytest.mark.parametrize("kind", ["left out", "refused"])
+    def test_it_comes_from_votes_where_the_model_gives_none(self, api: FakeApi, kind: Any) -> None:
+        api.settings.log_probabilities = kind
+        frame = classified(TEXTS, confidence=True)
+
+        assert frame["confidence"].tolist() == [1.0, pd.NA, 1.0, 1.0]
+        assert frame["confidence_from"].tolist()[2:] == ["votes"] * 2
+
+    def test_what_the_model_gives_is_found_out_once(self, api: FakeApi) -> None:
+        api.settings.log_probabilities = "left out"
+        for rows in (["a bug"], ["another bug"]):
+            classified(rows, confidence=True)
+
+        assert [request.text for request in api.requests] == ["Answer yes.", "a bug", "another bug"]
+
+    def test_votes_that_differ_lower_it(self, api: FakeApi) -> None:
+        frame = classified([f"hello {number}" for number in range(20)], confidence=True, votes=5)
+
+        assert set(frame["confidence"]) > {0.6}
+        assert set(frame["confidence"]) <= {0.4, 0.6, 0.8, 1.0}
+
+    def test_votes_alone_give_the_label_that_most_answers_say(self, api: FakeApi) -> None:
+        labels = classified(TEXTS, votes=3)
+
+        assert (labels.dtype, labels.tolist()[2:]) == (pd.CategoricalDtype(LABELS), ["delivery", "bug"])
+        assert {request.body["n"] for request in api.requests} == {3}
+
+    def test_the_receipt_of_votes_holds_all_of_them(self, priced: FakeApi) -> None:
+        once, five = (classified(TEXTS, dry_run=True, **more) for more in ({}, {"votes": 5}))
+
+        assert five.completion_tokens_most == 5 * once.completion_tokens_most
+        assert five.completion_tokens_expected == 5 * once.completion_tokens_expected
+        assert five.prompt_tokens == once.prompt_tokens
+
+    def test_a_budget_holds_all_votes(self, priced: FakeApi) -> None:
+        receipt = classified(TEXTS, dry_run=True, votes=5)
+        classified(TEXTS, votes=5, budget_usd=receipt.budget_usd)
+
+        assert mistral_nb.session().last_run.result.cost_usd <= receipt.cost_usd_most
+
+    def test_a_dry_run_sends_nothing(self, api: FakeApi) -> None:
+        classified(TEXTS, confidence=True, dry_run=True)
+
+        assert api.requests == []
+
+
+class TestRationale:
+    def test_it_stands_beside_the_label(self, api: FakeApi) -> None:
+        frame = classified(TEXTS, rationale=True)
+
+        assert (frame.columns.tolist(), str(frame["rationale"].dtype)) == (["label", "rationale"], "str")
+        assert frame["rationale"].isna().tolist() == [False, True, False, False]
+
+    def test_the_receipt_shows_what_it_costs(self, api: FakeApi) -> None:
+        without, with_it = (classified(TEXTS, dry_run=True, rationale=value) for value in (False, True))
+
+        assert with_it.completion_tokens_expected > without.completion_tokens_expected + 3 * 40
+
+    def test_it_may_be_packed(self, api: FakeApi) -> None:
+        rows = [f"{LABELS[number % 3]} no {number}" for number in range(12)]
+        frame = classified(rows, rationale=True, rows_per_request=4)
+
+        assert (frame["label"].tolist(), pack_sizes(api)) == (LABELS * 4, [4] * 3)
+
+
+class TestMultiLabel:
+    ROWS = ("billing and a bug", None, "hello", "the bug of the delivery")
+
+    def test_it_gives_lists_in_the_order_of_the_labels(self, api: FakeApi) -> None:
+        lists = classified(list(self.ROWS), multi_label=True)
+
+        assert lists.tolist() == [["billing", "bug"], None, [], ["delivery", "bug"]]
+
+    def test_it_gives_a_boolean_column_for_each_label(self, api: FakeApi) -> None:
+        frame = classified(list(self.ROWS), multi_label="columns")
+
+        assert (frame.columns.tolist(), [str(dtype) for dtype in frame.dtypes]) == (LABELS, ["boolean"] * 3)
+        assert frame["bug"].tolist() == [True, pd.NA, False, True]
+
+    def test_what_fits_none_gets_the_other_label_alone(self, api: FakeApi) -> None:
+        assert classified(list(self.ROWS), multi_label=True, other="other").tolist()[2] == ["other"]
+
+    def test_rows_that_share_a_request_get_their_own(self, api: FakeApi) -> None:
+        rows = [f"{LABELS[number % 3]} and {LABELS[(number + 1) % 3]}, {number}" for number in range(9)]
+        lists = classified(rows, multi_label=True, rows_per_request=3)
+
+        assert lists.tolist() == [["billing", "delivery"], ["delivery", "bug"], ["billing", "bug"]] * 3
+        assert all(map(is_pack, api.requests[:3]))
+
+    def test_confidence_is_each_labels_share_of_votes(self, api: FakeApi) -> None:
+        frame = classified(["billing and a bug"], multi_label=True, confidence=True, votes=4)
+
+        assert frame.loc[0].tolist() == [["billing", "bug"], {"billing": 1.0, "bug": 1.0}]
+
+    def test_a_label_that_is_none_fails_its_row(self, api: FakeApi) -> None:
+        api.play(Fault(content='{"labels": ["Z"]}', when="hello"))
+        with pytest.warns(mistral_nb.FailedRowsWarning):
+            lists = classified(list(self.ROWS), multi_label=True)
+
+        assert lists.isna().tolist() == [False, True, True, False]
+
+    def test_a_label_with_the_name_of_another_column_is_refused(self, api: FakeApi) -> None:
+        with pytest.raises(errors.InvalidLabels, match="'rationale' has the name of a column"):
+            classified(["a"], ["rationale", "b"], multi_label="columns", rationale=True)
+
+
+@pytest.mark.usefixtures("embedded")
+class TestOnTheEmbeddedModel:
+    def test_label_scores_are_the_confidence(self) -> None:
+        frame = classified(["I was charged twice for my invoice", None], DESCRIBED, confidence=True)
+
+        assert (frame["label"].tolist()[0], frame["confidence_from"].tolist()[0]) == ("billing", "label scores")
+        assert 0.5 < frame["confidence"][0] < 1
+
+    def test_examples_teach_it_what_a_label_means(self) -> None:
+        rows = ["the zorp of my bicycle squeaks", "my invoice is wrong"]
+        examples = [("the bicycle squeaks", "L1"), ("a wrong invoice", "L2")]
+
+        assert classified(rows, ["L1", "L2"], examples=examples).tolist() == ["L1", "L2"]
+
+    def test_a_rationale_is_written_for_the_label_that_scored_best(self) -> None:
+        frame = classified(["I was charged twice for my invoice"], DESCRIBED, rationale=True)
+
+        assert frame["label"].tolist() == ["billing"]
+        assert frame["rationale"].str.len()[0] > 0
+
+    def test_several_labels_are_written(self) -> None:
+        (found,) = classified(["I was charged twice for my invoice"], DESCRIBED, multi_label=True)
+
+        assert set(found) <= set(DESCRIBED)
+
+    def test_the_other_label_may_be_written(self) -> None:
+        assert classified(["I was charged twice"], DESCRIBED, other="other")[0] in [*DESCRIBED, "other"]
