@@ -1,16 +1,18 @@
 """The one event loop of this process, on a daemon thread, and the only bridge from plain code to async code.
 
 Keeps to itself: threads, futures, forks.
-Promises: `run` and `iterate` work inside a notebook cell, where `asyncio.run` can't; Ctrl-C (a kernel interrupt) cancels what
-runs and waits until it has cleaned up; after a fork the child gets a loop of its own.
+Promises: `run` and `iterate` work inside a notebook cell, where `asyncio.run` can't; Ctrl-C (a kernel interrupt) and the event of
+`stopped_by` cancel what runs and wait until it has cleaned up; after a fork the child gets a loop of its own.
 """
 
 import asyncio
 import os
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -18,7 +20,32 @@ T = TypeVar("T")
 # A wait without a time limit can't be interrupted on Windows; this one only bounds how late Ctrl-C is seen there.
 _POLL_SECONDS = 0.2
 
+# How late a thread that waits sees that it is to stop.
+STOP_POLL_SECONDS = 0.05
+
 _inherited: list[asyncio.AbstractEventLoop] = []
+_stop: ContextVar[threading.Event | None] = ContextVar("mistral_nb_stop", default=None)
+
+
+class Stopped(BaseException):
+    """Another thread has ended what this one waited for."""
+
+
+@contextmanager
+def stopped_by(event: threading.Event) -> Iterator[None]:
+    """Within the block, end what this thread waits for with `Stopped` once another thread sets the event."""
+    token = _stop.set(event)
+    try:
+        yield
+    finally:
+        _stop.reset(token)
+
+
+def raise_if_stopped() -> None:
+    """Raise `Stopped` if this thread is within a `stopped_by` whose event is set."""
+    stop = _stop.get()
+    if stop is not None and stop.is_set():
+        raise Stopped
 
 
 class BackgroundLoop:
@@ -30,11 +57,14 @@ class BackgroundLoop:
         self._thread: threading.Thread | None = None
         self._open_iterations: weakref.WeakSet[Generator[Any]] = weakref.WeakSet()
 
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Return the coroutine's result; Ctrl-C cancels it, waits for its clean-up, and raises KeyboardInterrupt."""
+    def run(self, coroutine: Coroutine[Any, Any, T], *, is_stoppable: bool = True) -> T:
+        """Return the coroutine's result; Ctrl-C cancels it, waits for its clean-up, and raises KeyboardInterrupt.
+
+        So does, with `Stopped`, the event of `stopped_by`, unless `is_stoppable` is False.
+        """
         try:
-            return _wait(self.submit(coroutine))
-        except KeyboardInterrupt:
+            return _wait(self.submit(coroutine), is_stoppable=is_stoppable)
+        except (KeyboardInterrupt, Stopped):
             self.cancel(coroutine)
             raise
 
@@ -68,7 +98,7 @@ class BackgroundLoop:
                 except StopAsyncIteration:
                     return
         finally:
-            self.run(generator.aclose())
+            self.run(generator.aclose(), is_stoppable=False)
 
     def close(self) -> None:
         """Close iterations that are still open, then stop the loop and its thread; a later call starts a new one.
@@ -125,9 +155,11 @@ class BackgroundLoop:
             pass
 
 
-def _wait(future: "Future[T]") -> T:
-    while not wait([future], timeout=_POLL_SECONDS).done:
-        pass
+def _wait(future: "Future[T]", *, is_stoppable: bool) -> T:
+    poll_seconds = STOP_POLL_SECONDS if is_stoppable and _stop.get() is not None else _POLL_SECONDS
+    while not wait([future], timeout=poll_seconds).done:
+        if is_stoppable:
+            raise_if_stopped()
     return future.result()
 
 

@@ -62,10 +62,13 @@ def metadata(answer: Completion, bill: Bill, *, turns: SentTurns | None = None) 
     return {METADATA_KEY: facts}
 
 
-def why_incomplete(answer: Completion) -> str:
-    """Return what the reader must know of how the answer ended; nothing when it is whole."""
+def why_incomplete(answer: Completion, *, limit_option: str = "--max-tokens") -> str:
+    """Return what the reader must know of how the answer ended; nothing when it is whole.
+
+    `limit_option` is what the reader raises for a longer answer.
+    """
     if answer.finish_reason == "length":
-        return f"Cut at {answer.usage.completion_tokens:,} tokens; raise --max-tokens for more."
+        return f"Cut at {answer.usage.completion_tokens:,} tokens; raise {limit_option} for more."
     if answer.is_truncated:
         return f"Cut: the model's window is full (finish_reason {answer.finish_reason!r}); ask for less, or send less."
     if answer.finish_reason == INTERRUPTED:

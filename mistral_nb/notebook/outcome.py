@@ -74,7 +74,13 @@ class Outcome:
         self.value = self.answer
 
     def _estimate(self, request: CompletionRequest) -> None:
-        read = sum(map(estimated_tokens, request.texts))
-        written = estimated_tokens(self.answer.text) + estimated_tokens(self.answer.thinking)
-        self.answer = replace(self.answer, usage=TokenUsage(prompt_tokens=read, completion_tokens=written))
+        self.answer = replace(self.answer, usage=estimated_usage(request, self.answer))
         self.is_estimated = True
+
+
+def estimated_usage(request: CompletionRequest, answer: Completion) -> TokenUsage:
+    """Return about how many tokens an answer took, so far as it has come."""
+    return TokenUsage(
+        prompt_tokens=sum(map(estimated_tokens, request.texts)),
+        completion_tokens=estimated_tokens(answer.text) + estimated_tokens(answer.thinking),
+    )

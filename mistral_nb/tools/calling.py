@@ -18,23 +18,17 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
-from mistral_nb.engine.background_loop import BackgroundLoop
+from mistral_nb.engine.background_loop import STOP_POLL_SECONDS, BackgroundLoop, Stopped, raise_if_stopped
 from mistral_nb.errors import NotSupported
 
 MAX_CALLS_AT_ONCE = 16
 
-# As in the background loop: only bounds how late an interrupt is seen on Windows.
-_POLL_SECONDS = 0.2
 _PATIENCE_AT_EXIT_SECONDS = 1.0
 
 T = TypeVar("T")
 _loop = BackgroundLoop()
 _is_used = threading.Event()
 _this_thread = threading.local()
-
-
-class Stopped(BaseException):
-    """Nobody waits for this call any more."""
 
 
 class Calls:
@@ -112,7 +106,8 @@ def run_together(jobs: Sequence[Callable[[Calls], T]]) -> Generator[T]:
 def _next(done: "queue.SimpleQueue[T]") -> T:
     while True:
         with contextlib.suppress(queue.Empty):
-            return done.get(timeout=_POLL_SECONDS)
+            return done.get(timeout=STOP_POLL_SECONDS)
+        raise_if_stopped()
 
 
 async def _wait_for(value: Awaitable[T]) -> T:

@@ -15,7 +15,8 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
-from mistral_nb.completion import Completion, CompletionRequest, JsonObject
+from mistral_nb.completion import Completion, CompletionRequest, Delta, JsonObject
+from mistral_nb.engine.background_loop import Stopped
 from mistral_nb.engine.chat_request import Messages, shortened
 from mistral_nb.engine.current import current_session
 from mistral_nb.engine.occasion import asked_through
@@ -29,7 +30,7 @@ from mistral_nb.tools.call_messages import (
     tool_choice_field,
     tool_message,
 )
-from mistral_nb.tools.calling import Calls, Stopped, run_together
+from mistral_nb.tools.calling import Calls, run_together
 from mistral_nb.tools.confirm import Confirm, ask_person
 from mistral_nb.tools.function_tool import DEFAULT_MAX_RESULT_TOKENS, Tool, tools_by_name
 from mistral_nb.tools.records import (
@@ -45,6 +46,8 @@ from mistral_nb.tools.records import (
 from mistral_nb.tools.result_text import cut_to_tokens, result_text
 
 DEFAULT_MAX_ROUNDS = 8
+
+Stream = Callable[[CompletionRequest], Generator[Delta]]
 
 _DENIED = "The person whose notebook this is did not allow the call."
 
@@ -143,9 +146,12 @@ def stream_with_tools(
     messages: Sequence[JsonObject] = (),
     confirm: Confirm = ask_person,
     session: Session | None = None,
+    stream: Stream | None = None,
     **options: Any,
 ) -> Generator[ToolEvent]:
     """Yield what happens, as it happens; parameters and errors as in `chat_with_tools`.
+
+    `stream` sends each request in place of the session's own method, e.g. to hold money for it first.
 
     Per round: `AnswerPiece` for each piece of what the model says, then `CallStarted` for each call and `CallFinished` as each is
     done. Last of all `Finished`, with the answer. Leaving the loop early ends the waiting, cancels async functions and closes the
@@ -165,7 +171,9 @@ def stream_with_tools(
         **options,
     )
     request = replace(request, messages=joined_messages(messages, request.messages, system=system))
-    return _Conversation(session, request, tools=by_name, max_rounds=max_rounds, confirm=confirm).events()
+    return _Conversation(
+        session, request, tools=by_name, max_rounds=max_rounds, confirm=confirm, stream=stream or session.stream
+    ).events()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +196,10 @@ class _Conversation:
         tools: dict[str, Tool],
         max_rounds: int,
         confirm: Confirm,
+        stream: Stream,
     ) -> None:
         self._session = session
+        self._stream = stream
         self._first_request = request
         self._tools = tools
         self._max_rounds = max_rounds
@@ -237,7 +247,7 @@ class _Conversation:
         request = replace(self._first_request, messages=tuple(self._messages), tool_choice=choice)
         completion = Completion(text="", model=request.model, finish_reason="")
         with asked_through("tools", verb="chat_with_tools"):
-            stream = self._session.stream(request)
+            stream = self._stream(request)
         with closing(stream) as pieces:
             for delta in pieces:
                 completion = completion.extended_by(delta)

@@ -5,11 +5,10 @@ Promises: what `told` returns is what is sent; what can't be meant is said befor
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mistral_nb.completion import CompletionRequest, JsonObject
+from mistral_nb.completion import CompletionRequest, Delta, JsonObject
 from mistral_nb.engine.session import Session
 from mistral_nb.notebook.context_window import exchanges_that_fit
 from mistral_nb.notebook.conversations import Conversation, SentTurns
@@ -17,6 +16,9 @@ from mistral_nb.notebook.magic import notebook_names
 from mistral_nb.notebook.magic.answer_view import AnswerView
 from mistral_nb.notebook.magic.options import AskOptions, found
 from mistral_nb.notebook.outcome import Outcome
+
+if TYPE_CHECKING:
+    from mistral_nb.tools.records import Call, ToolStep
 
 _CODE_SYSTEM = "Answer with Python code for a notebook cell, in one fenced code block."
 
@@ -103,17 +105,10 @@ class Question:
         """Ask, and show and note what comes."""
         if self._schema is not None:
             self._follow_object(told.request, outcome)
-        elif self._tools:
-            self._follow_tools(told.request, view, outcome)
-        else:
-            self._follow_stream(told.request, view, outcome)
+            return
+        from mistral_nb.notebook.following import follow
 
-    def _follow_stream(self, request: CompletionRequest, view: AnswerView, outcome: Outcome) -> None:
-        with closing(self.session.stream(request)) as pieces:
-            for delta in pieces:
-                outcome.answer = outcome.answer.extended_by(delta)
-                view.grow(outcome.answer.text, is_thinking=bool(outcome.answer.thinking))
-        outcome.whole(request)
+        follow(told.request, session=self.session, outcome=outcome, watcher=_OnScreen(view), tools=self._tools)
 
     def _follow_object(self, request: CompletionRequest, outcome: Outcome) -> None:
         from mistral_nb.notebook.magic.object_text import as_json_block
@@ -130,38 +125,6 @@ class Question:
         outcome.value = answer.parsed
         outcome.shown_as = as_json_block(answer.parsed)
 
-    def _follow_tools(self, request: CompletionRequest, view: AnswerView, outcome: Outcome) -> None:
-        from mistral_nb.tools.conversation import stream_with_tools
-        from mistral_nb.tools.records import AnswerPiece, CallFinished, Finished
-
-        events = stream_with_tools(
-            list(request.messages),
-            self._tools,
-            model=self.options.model,
-            session=self.session,
-            temperature=self.options.temperature,
-            max_tokens=self.options.max_tokens,
-        )
-        blank = outcome.answer
-        with closing(events):
-            for event in events:
-                if isinstance(event, AnswerPiece):
-                    if event.round != outcome.requests:
-                        outcome.next_round(blank)
-                    outcome.answer = outcome.answer.extended_by(event.delta)
-                    view.grow(outcome.answer.text, is_thinking=bool(outcome.answer.thinking))
-                elif isinstance(event, CallFinished):
-                    view.add_step(str(event.step))
-                elif isinstance(event, Finished):
-                    result = event.answer
-                    outcome.said = tuple(result.messages[len(request.messages) :])
-                    outcome.cost_usd = result.cost_usd
-                    outcome.requests = result.rounds
-                    outcome.whole(request)
-                    seconds = sum(completion.latency_seconds for completion in result.completions)
-                    outcome.answer = replace(outcome.answer, usage=result.usage, latency_seconds=seconds)
-                    outcome.value = result
-
     def _request(self, messages: list[JsonObject], conversation: Conversation | None) -> CompletionRequest:
         options = self.options
         return self.session.request(
@@ -171,3 +134,19 @@ class Question:
             temperature=options.temperature,
             max_tokens=options.max_tokens,
         )
+
+
+class _OnScreen:
+    """Shows on a cell's screen what comes."""
+
+    def __init__(self, view: AnswerView) -> None:
+        self._view = view
+
+    def grew(self, delta: Delta, outcome: Outcome) -> None:
+        self._view.grow(outcome.answer.text, is_thinking=bool(outcome.answer.thinking))
+
+    def call_started(self, call: "Call") -> None:
+        """Nothing is shown of a call before its end."""
+
+    def call_finished(self, step: "ToolStep") -> None:
+        self._view.add_step(str(step))
