@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from mistral_nb.evaluation.comparison import Comparison, compare
     from mistral_nb.evaluation.prompt_diff import PromptDiff, prompt_diff
     from mistral_nb.extraction import extract
+    from mistral_nb.notebook.chat.panel import ChatPanel, chat
+    from mistral_nb.notebook.chat.turns import ChatTurn
     from mistral_nb.notebook.progress import FailedRowsWarning
     from mistral_nb.samples import load_sample
     from mistral_nb.settings import configure
@@ -37,6 +39,8 @@ __version__ = "0.1.0"
 __all__ = [
     "BackgroundRun",
     "CacheInfo",
+    "ChatPanel",
+    "ChatTurn",
     "Comparison",
     "Completion",
     "CompletionRequest",
@@ -51,6 +55,7 @@ __all__ = [
     "ToolAnswer",
     "ToolStep",
     "cache_info",
+    "chat",
     "chat_with_tools",
     "clear_cache",
     "compare",
@@ -70,6 +75,9 @@ _HOMES = {
     "CacheInfo": ("mistral_nb.engine.cache", "CacheInfo"),
     "Comparison": ("mistral_nb.evaluation.comparison", "Comparison"),
     "Evaluation": ("mistral_nb.evaluation.agreement", "Evaluation"),
+    "ChatPanel": ("mistral_nb.notebook.chat.panel", "ChatPanel"),
+    "ChatTurn": ("mistral_nb.notebook.chat.turns", "ChatTurn"),
+    "chat": ("mistral_nb.notebook.chat.panel", "chat"),
     "FailedRowsWarning": ("mistral_nb.notebook.progress", "FailedRowsWarning"),
     "Receipt": ("mistral_nb.engine.receipt", "Receipt"),
     "cache_info": ("mistral_nb.engine.current", "cache_info"),

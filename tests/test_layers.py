@@ -57,7 +57,19 @@ def test_every_module_says_what_it_promises(file: Path) -> None:
 
 
 def heavy_modules_after(statement: str) -> set[str]:
-    heavy = ["mistralai", "httpx2", "aiohttp", "xllamacpp", "gguf", "pydantic", "mistune", "pygments", "matplotlib"]
+    heavy = [
+        "mistralai",
+        "httpx2",
+        "aiohttp",
+        "xllamacpp",
+        "gguf",
+        "pydantic",
+        "mistune",
+        "pygments",
+        "matplotlib",
+        "anywidget",
+        "ipywidgets",
+    ]
     script = f"import sys\n{statement}\nprint(*[name for name in {heavy} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(ended.stdout.splitlines()[-1].split())

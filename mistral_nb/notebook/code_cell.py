@@ -6,6 +6,7 @@ Promises: nothing is ever run; without a front end that has cells, the code is p
 import ast
 import re
 import sys
+from typing import Literal
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -29,21 +30,44 @@ def python_code(text: str) -> str | None:
 
 def fenced_blocks(text: str) -> list[tuple[str, str]]:
     """Return the language (in lower case, "" where none is given) and the code of each fenced block."""
-    blocks: list[tuple[str, str]] = []
+    return [(language, part) for language, part in _parts(text) if language is not None]
+
+
+def answer_segments(text: str) -> list[tuple[Literal["prose", "code"], str]]:
+    """Return an answer as prose and as the Python code of its fenced blocks, in their order; other blocks stay in the prose."""
+    segments: list[tuple[Literal["prose", "code"], str]] = []
+    for language, part in _parts(text):
+        if language in _PYTHON and part.strip():
+            segments.append(("code", part.strip("\n")))
+            continue
+        prose = part if language is None else as_block(part, language)
+        if segments and segments[-1][0] == "prose":
+            segments[-1] = ("prose", f"{segments[-1][1]}\n{prose}")
+        elif prose.strip():
+            segments.append(("prose", prose))
+    return segments
+
+
+def _parts(text: str) -> list[tuple[str | None, str]]:
+    """Return what is between fenced blocks (with None) and the blocks (with their language), in order."""
+    parts: list[tuple[str | None, str]] = []
     marks, language, indent = "", "", 0
     lines: list[str] = []
     for line in text.splitlines():
         fence = _FENCE.match(line)
         if not marks:
             if fence:
+                parts.append((None, "\n".join(lines)))
                 marks, indent, lines = fence["marks"], len(line) - len(line.lstrip()), []
                 language = (fence["info"].split() or [""])[0].strip("{}.").lower()
+            else:
+                lines.append(line)
         elif fence and fence["marks"].startswith(marks) and not fence["info"].strip():
-            blocks.append((language, "\n".join(lines)))
-            marks = ""
+            parts.append((language, "\n".join(lines)))
+            marks, lines = "", []
         else:  # a block inside of a list is indented with it
             lines.append(line[indent:] if not line[:indent].strip() else line.lstrip())
-    return [*blocks, (language, "\n".join(lines))] if marks else blocks
+    return [*parts, (language if marks else None, "\n".join(lines))]
 
 
 def as_block(text: str, language: str = "") -> str:

@@ -63,17 +63,27 @@ def answer_bundle(
         The text as `markdown_html` gave it before; rendered here when left out.
     """
     body = markdown_html(text) if body_html is None else body_html
+    plain = "\n\n".join(part for part in ("\n".join(steps), text, f"({note})" if note else "", footer) if part)
+    return {
+        "text/html": styled(answer_html(body, note=note, footer=footer, steps=steps)),
+        "text/plain": without_controls(plain),
+    }
+
+
+def answer_html(body: str, *, note: str = "", footer: str = "", steps: Sequence[str] = ()) -> str:
+    """Return an answer as HTML: what was done for it, the body as `markdown_html` gives it, and the lines below."""
     parts = [f'<div class="step">{escape(line)}</div>' for line in steps]
     parts.append(body)
     if note:
         parts.append(f'<p class="warning">{escape(note)}</p>')
     if footer:
         parts.append(f'<p class="note">{escape(footer)}</p>')
-    plain = "\n\n".join(part for part in ("\n".join(steps), text, f"({note})" if note else "", footer) if part)
-    return {
-        "text/html": f'{_STYLE}<div class="mistral-nb mathjax_ignore tex2jax_ignore">{"".join(parts)}</div>',
-        "text/plain": without_controls(plain),
-    }
+    return "".join(parts)
+
+
+def styled(html: str, *, classes: str = "") -> str:
+    """Return HTML with the styles of answers, in which nothing is a formula but what `maths` says is one."""
+    return f'{_STYLE}<div class="mistral-nb mathjax_ignore tex2jax_ignore{classes and " "}{classes}">{html}</div>'
 
 
 def markdown_html(text: str) -> str:

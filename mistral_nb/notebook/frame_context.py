@@ -34,15 +34,23 @@ def compact(value: Frame, *, name: str) -> str:
     return f"DataFrame {name} ({_shape(value)}):\n{_csv(value, MOST_ROWS)}"
 
 
-def described(value: Frame, *, name: str) -> str:
-    """Return what a frame holds: shape, and of each column dtype, missing values and range; then its first rows as CSV."""
+def described(value: Frame, *, name: str, rows: int = ROWS_OF_A_DESCRIPTION) -> str:
+    """Return what a frame holds: shape, and of each column dtype, missing values and range; then its first rows as CSV.
+
+    With ``rows=0`` no value of the frame is told: neither ranges nor rows.
+    """
     frame = value.to_frame() if isinstance(value, pd.Series) else value
     lines = [f"pandas {type(value).__name__} `{name}`: {_shape(frame)}, index: {_index_text(frame.index)}", "Columns:"]
-    lines += [f"- {_shown(frame.columns[at])}: {_column_text(frame.iloc[:, at])}" for at in _told(frame)]
+    has_values = rows > 0
+    lines += [
+        f"- {_shown(frame.columns[at])}: {_column_text(frame.iloc[:, at], has_values=has_values)}"
+        for at in _told(frame)
+    ]
     if frame.shape[1] > MAX_COLUMNS:
         lines.append(f"- and {_count(frame.shape[1] - MAX_COLUMNS, 'column')} more")
-    rows = _tried(lambda: _csv(frame, ROWS_OF_A_DESCRIPTION)) or "(they can't be written)"
-    return "\n".join([*lines, "First rows as CSV:", rows])
+    if has_values:
+        lines += ["First rows as CSV:", _tried(lambda: _csv(frame, rows)) or "(they can't be written)"]
+    return "\n".join(lines)
 
 
 def _told(frame: pd.DataFrame) -> range:
@@ -60,11 +68,11 @@ def _csv(value: Frame, rows: int) -> str:
     return f"{text[:MOST_CHARACTERS]}…\n[{len(text) - MOST_CHARACTERS:,} characters of {_count(rows, 'row')} left out]"
 
 
-def _column_text(column: "pd.Series[Any]") -> str:
+def _column_text(column: "pd.Series[Any]", *, has_values: bool) -> str:
     missing = int(column.isna().sum())
     present = column.dropna()
     parts = [str(column.dtype), f"{missing:,} missing" if missing else ""]
-    parts.append((_tried(lambda: _range_text(present)) or "") if len(present) else "")
+    parts.append((_tried(lambda: _range_text(present)) or "") if len(present) and has_values else "")
     return "; ".join(part for part in parts if part)
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
-from mistral_nb.engine.background_loop import BackgroundLoop, background_loop
+from mistral_nb.engine.background_loop import BackgroundLoop, Stopped, background_loop, stopped_by
 
 
 @pytest.fixture
@@ -126,3 +126,48 @@ def test_a_forked_child_gets_a_loop_of_its_own() -> None:
     _, status = os.waitpid(child, 0)
 
     assert os.waitstatus_to_exitcode(status) == 42
+
+
+def test_another_thread_can_stop_what_a_thread_waits_for() -> None:
+    has_begun, stop = threading.Event(), threading.Event()
+    is_closed = threading.Event()
+
+    async def forever() -> None:
+        has_begun.set()
+        try:
+            await asyncio.sleep(600)
+        finally:
+            is_closed.set()
+
+    def waits() -> None:
+        with stopped_by(stop), pytest.raises(Stopped):
+            background_loop.run(forever())
+
+    thread = threading.Thread(target=waits)
+    thread.start()
+    has_begun.wait()
+    stop.set()
+    thread.join(60)
+
+    assert is_closed.is_set()
+
+
+def test_a_stop_closes_an_iteration_to_its_end() -> None:
+    stop, closed = threading.Event(), []
+
+    async def numbers() -> AsyncGenerator[int]:
+        try:
+            yield 1
+            await asyncio.sleep(600)
+        finally:
+            await asyncio.sleep(0)
+            closed.append(True)
+
+    iteration = background_loop.iterate(numbers())
+    with stopped_by(stop):
+        next(iteration)
+        stop.set()
+        with pytest.raises(Stopped):
+            next(iteration)
+
+    assert closed == [True]

@@ -1,0 +1,192 @@
+// What the page knows of a panel: the turns, and what was typed but not yet taken by the kernel.
+//
+// One store for all views of a panel, so that they agree. Messages of the kernel are numbered: one that comes late or twice is dropped,
+// and after a gap everything is asked for anew.
+
+const ENDED = new Set(["done", "stopped", "failed"]);
+
+export class Store {
+  constructor(send) {
+    this._send = send;
+    this._number = null;
+    this._listeners = new Set();
+    this._drafts = 0;
+    this._stopped = new Set();
+    this.turns = [];
+    this.facts = null;
+    this.pending = [];
+    this.error = null;
+    this.returned = null;
+    this.isAlive = true;
+  }
+
+  /** Whether the kernel has told what there is. */
+  get isConnected() {
+    return this._number !== null;
+  }
+
+  get running() {
+    return this.turns.find((turn) => turn.state === "running" && !this._stopped.has(turn.id)) ?? null;
+  }
+
+  get isBusy() {
+    return this.pending.length > 0 || this.turns.some((turn) => !ENDED.has(this.stateOf(turn)));
+  }
+
+  /** The state of a turn as the reader has it: what was stopped here is stopped, whether the kernel has heard of it or not. */
+  stateOf(turn) {
+    return this._stopped.has(turn.id) && !ENDED.has(turn.state) ? "stopped" : turn.state;
+  }
+
+  subscribe(listener) {
+    this._listeners.add(listener);
+    return () => this._listeners.delete(listener);
+  }
+
+  hello() {
+    this._send({ kind: "hello" });
+  }
+
+  ask(text, images) {
+    this._submit({ text, images }, { kind: "ask", text, images: images.map((image) => image.name) });
+  }
+
+  edit(turnId, text) {
+    this._submit({ text, images: [] }, { kind: "edit", turn: turnId, text });
+  }
+
+  retry(turnId, model = null) {
+    this._send({ kind: "retry", turn: turnId, model });
+  }
+
+  /** Freeze a turn at once, and have the kernel close its request. */
+  stop(turnId) {
+    this._stopped.add(turnId);
+    this._send({ kind: "stop", turn: turnId });
+    this._changed();
+  }
+
+  pin(turnId, isPinned) {
+    this._send({ kind: "pin", turn: turnId, isPinned });
+  }
+
+  consent(callId, isAllowed) {
+    this._send({ kind: "consent", call: callId, isAllowed });
+  }
+
+  chooseModel(model) {
+    this._send({ kind: "model", model });
+  }
+
+  clear() {
+    this._send({ kind: "clear" });
+  }
+
+  exportAs(format) {
+    this._send({ kind: "export", format });
+  }
+
+  dismissError() {
+    this.error = null;
+    this._changed();
+  }
+
+  /** Take what came back unsent, to put it where it was typed. */
+  takeReturned() {
+    const returned = this.returned;
+    this.returned = null;
+    return returned;
+  }
+
+  /** The kernel is gone: nothing more comes, and what it has not taken goes back. */
+  lostKernel() {
+    this.isAlive = false;
+    for (const turn of this.turns) if (!ENDED.has(turn.state)) this._stopped.add(turn.id);
+    for (const { draft } of [...this.pending]) this._giveBack(draft);
+    this._changed();
+  }
+
+  /** Take a message of the kernel; returns it when it is for a view and not for the store. */
+  receive(message) {
+    if (message.number === undefined) return this._receiveReply(message);
+    if (message.kind === "snapshot") {
+      this._number = message.number;
+      this.turns = message.turns;
+      this.facts = message.facts;
+      this._forgetStopped();
+      this._changed();
+      return null;
+    }
+    if (this._number === null || message.number <= this._number) return null;
+    if (message.number > this._number + 1 || !this._apply(message)) {
+      this._number = null;
+      this.hello();
+      return null;
+    }
+    this._number = message.number;
+    this._changed();
+    return null;
+  }
+
+  _receiveReply(message) {
+    if (message.kind !== "refused") return message;
+    this._giveBack(message.draft);
+    this.error = message.error;
+    this._changed();
+    return null;
+  }
+
+  /** Whether the message fits to what is here. */
+  _apply(message) {
+    if (message.kind === "turn") {
+      this.pending = this.pending.filter(({ draft }) => draft !== message.draft);
+      const at = this.turns.findIndex((turn) => turn.id === message.turn.id);
+      if (at < 0) this.turns = [...this.turns, message.turn];
+      else this.turns = this.turns.with(at, message.turn);
+      this._forgetStopped();
+    } else if (message.kind === "piece") {
+      return this._grow(message);
+    } else if (message.kind === "dropped") {
+      this.turns = this.turns.filter((turn) => !message.ids.includes(turn.id));
+    } else if (message.kind === "facts") {
+      this.facts = message.facts;
+    }
+    return true;
+  }
+
+  _grow({ turn: id, part: index, type, at, text }) {
+    const turn = this.turns.find((candidate) => candidate.id === id);
+    if (!turn) return false;
+    if (this._stopped.has(id)) return true;
+    const part = turn.parts[index] ?? { kind: type, text: "" };
+    if (index > turn.parts.length || part.text.length !== at) return false;
+    const parts = [...turn.parts];
+    parts[index] = { kind: type, text: part.text + text };
+    this.turns = this.turns.map((candidate) => (candidate === turn ? { ...turn, parts } : candidate));
+    return true;
+  }
+
+  _forgetStopped() {
+    for (const turn of this.turns) if (ENDED.has(turn.state)) this._stopped.delete(turn.id);
+  }
+
+  _submit({ text, images }, message) {
+    this._drafts += 1;
+    const draft = `${Date.now()}-${this._drafts}`;
+    this.pending = [...this.pending, { draft, text, images }];
+    this.error = null;
+    this._send({ ...message, draft }, images.map((image) => image.content));
+    this._changed();
+  }
+
+  _giveBack(draft) {
+    const returned = this.pending.find((candidate) => candidate.draft === draft);
+    if (!returned) return;
+    this.pending = this.pending.filter((candidate) => candidate !== returned);
+    this.returned = returned;
+  }
+
+  _changed() {
+    for (const listener of this._listeners) listener();
+  }
+}

@@ -1,0 +1,25 @@
+"""Panels, each with a page that is open."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import mistral_nb
+from tests.notebook.chat.page import Page
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., Page]]:
+    """Make a panel with these options, and open a page of it; it is closed at the end."""
+    pages: list[Page] = []
+
+    def open_page(**options: Any) -> Page:
+        pages.append(Page(mistral_nb.ChatPanel(**options)))
+        return pages[-1]
+
+    yield open_page
+    for page in pages:
+        page.panel.close()
+        for turn in page.panel.turns:
+            page.panel._conversation._worker.wait(turn.id)
