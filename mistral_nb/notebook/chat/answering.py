@@ -10,6 +10,7 @@ from typing import Any
 
 from mistral_nb.completion import Completion, CompletionRequest, Delta
 from mistral_nb.engine.background_loop import Stopped
+from mistral_nb.engine.occasion import asked_through
 from mistral_nb.engine.session import Session
 from mistral_nb.errors import MistralNotebookError, PromptTooLong
 from mistral_nb.notebook.chat.images import refuse_blind_model
@@ -69,7 +70,8 @@ class Answering:
         """Answer; returns when the turn has its end."""
         self._change(lambda turn: replace(turn, state="running"))
         try:
-            self._follow()
+            with asked_through("panel", verb="chat"):
+                self._follow()
         except Stopped:
             self._end("stopped")
         except MistralNotebookError as error:
