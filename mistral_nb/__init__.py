@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mistral_nb.engine.current import cache_info, clear_cache
     from mistral_nb.engine.current import current_session as session
     from mistral_nb.engine.receipt import Receipt
+    from mistral_nb.engine.retirement import RetirementWarning
     from mistral_nb.engine.rows_run import BackgroundRun
     from mistral_nb.engine.session import Session
     from mistral_nb.evaluation.agreement import Evaluation, evaluate
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from mistral_nb.extraction import extract
     from mistral_nb.notebook.chat.panel import ChatPanel, chat
     from mistral_nb.notebook.chat.turns import ChatTurn
+    from mistral_nb.notebook.model_table import models
     from mistral_nb.notebook.progress import FailedRowsWarning
     from mistral_nb.samples import load_sample
     from mistral_nb.settings import configure
@@ -49,6 +51,7 @@ __all__ = [
     "FailedRowsWarning",
     "PromptDiff",
     "Receipt",
+    "RetirementWarning",
     "Session",
     "TokenUsage",
     "Tool",
@@ -65,6 +68,7 @@ __all__ = [
     "extract",
     "frame_tools",
     "load_sample",
+    "models",
     "prompt_diff",
     "session",
     "tool",
@@ -85,6 +89,8 @@ _HOMES = {
     "Completion": ("mistral_nb.completion", "Completion"),
     "CompletionRequest": ("mistral_nb.completion", "CompletionRequest"),
     "Delta": ("mistral_nb.completion", "Delta"),
+    "RetirementWarning": ("mistral_nb.engine.retirement", "RetirementWarning"),
+    "models": ("mistral_nb.notebook.model_table", "models"),
     "Session": ("mistral_nb.engine.session", "Session"),
     "TokenUsage": ("mistral_nb.completion", "TokenUsage"),
     "configure": ("mistral_nb.settings", "configure"),

@@ -38,7 +38,7 @@ _Problem = TypeVar("_Problem", bound=MistralNotebookError)
 
 _TOO_LONG = re.compile(r"contains (\d+) tokens.* (\d+) maximum context length")
 _NOT_FOR_MODEL = re.compile(r"^(\w+)(?: sampling)? is not (?:enabled|supported)")
-_MODELS_LINE = "%mistral models lists those that this key may use."
+_MODELS_LINE = "mistral_nb.models() lists those that this key may use."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,7 @@ class _Answer:
     headers: Mapping[str, str]
     model: str | None
     key: SecretKey | None
+    is_mistrals: bool
 
     @property
     def said(self) -> str:
@@ -83,6 +84,7 @@ def error_from_response(
     *,
     model: str | None = None,
     key: SecretKey | None = None,
+    is_mistrals: bool = True,
 ) -> MistralNotebookError:
     """Return our exception for an API error response.
 
@@ -95,6 +97,8 @@ def error_from_response(
         The model that was asked, to name it in the remedy.
     key
         The key that was sent, to say what is wrong with its shape; it does not get into the exception.
+    is_mistrals
+        Whether the server is one of Mistral's, whose models the catalogue knows.
     """
     answer = _Answer(
         status_code=status_code,
@@ -102,6 +106,7 @@ def error_from_response(
         headers={name.lower(): value for name, value in (headers or {}).items()},
         model=model,
         key=key,
+        is_mistrals=is_mistrals,
     )
     causes = (
         _invalid_key,
@@ -178,13 +183,12 @@ def _wrong_endpoint(answer: _Answer) -> WrongEndpoint | None:
 def _unknown_model(answer: _Answer) -> UnknownModel | None:
     if answer.read.code != "1500" and answer.read.type != "invalid_model" and answer.status_code != 404:
         return None
-    return answer.error(
-        UnknownModel, f"The API knows no model {answer.asked} {answer.said}.", other_model_advice(answer.model)
-    )
+    advice = _other_model_advice(answer.model) if answer.is_mistrals else _MODELS_LINE
+    return answer.error(UnknownModel, f"The API knows no model {answer.asked} {answer.said}.", advice)
 
 
-def other_model_advice(model: str | None) -> str:
-    """Return what to ask in place of a model that the API does not know: its replacement, or the nearest names."""
+def _other_model_advice(model: str | None) -> str:
+    """Return what to ask in place of a model that Mistral does not know: its replacement, or the nearest names."""
     found = find_model(model) if model else None
     if found is not None and found.replacement is not None and found.status in {"retired", "deprecated"}:
         return f"Mistral retired it; its replacement: model='{found.replacement}'. {_MODELS_LINE}"

@@ -320,10 +320,14 @@ RowAnswer = Completion | InputsAnswer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
-    """A model that the endpoint offers, as ``GET /v1/models`` describes it."""
+    """A model that the endpoint offers, as ``GET /v1/models`` describes it.
+
+    `deprecation` is the time of its end, where that is set, and `replacement` the model to ask then.
+    """
 
     id: str
     aliases: tuple[str, ...] = ()
     max_context_length: int | None = None
     capabilities: Mapping[str, bool] = field(default_factory=dict)
     deprecation: str | None = None
+    replacement: str | None = None

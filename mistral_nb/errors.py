@@ -51,16 +51,14 @@ MistralNotebookError
 └── NotSupported               this model or endpoint can't do that at all
 """
 
-import os
-import sysconfig
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from mistral_nb.completion import TokenUsage
 from mistral_nb.rate_limits import RateLimits
+from mistral_nb.readers_code import is_readers_file
 
 API_KEYS_PAGE = "https://console.mistral.ai/api-keys"
 SET_KEY_LINE = 'import os; os.environ["MISTRAL_API_KEY"] = "…"'
@@ -150,7 +148,7 @@ class MistralNotebookError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """Give IPython the reader's own lines and the message, without the frames of this package and its libraries."""
-        frames = [frame for frame in traceback.extract_tb(self.__traceback__) if _is_readers(frame.filename)]
+        frames = [frame for frame in traceback.extract_tb(self.__traceback__) if is_readers_file(frame.filename)]
         lines = [f"{frame.name}, line {frame.lineno}: {frame.line}" for frame in frames if frame.line]
         return [*lines, f"{type(self).__name__}: {self}"]
 
@@ -432,10 +430,3 @@ class NotSupported(MistralNotebookError):
     """The model or endpoint can't do what was asked, whatever the request."""
 
     stops_run = True
-
-
-def _is_readers(file_name: str) -> bool:
-    """Whether a file is the reader's own code: not installed, not Python's, not this package's."""
-    installed = {"site-packages", "dist-packages"} & set(Path(file_name).parts)
-    folders = (str(Path(__file__).parent) + os.sep, sysconfig.get_path("stdlib") + os.sep, "<frozen")
-    return not installed and not file_name.startswith(folders)

@@ -28,6 +28,7 @@ REGIONS = {  # as in mistralai 3.7.0
 }
 DEFAULT_HOSTED_MODEL = "mistral-small-latest"
 DEFAULT_EMBEDDED_MODEL = "local-small"
+DEFAULT_MODELS = {"hosted": DEFAULT_HOSTED_MODEL, "embedded": DEFAULT_EMBEDDED_MODEL}
 LOCAL_PREFIX = "local-"
 
 _ENVIRONMENT = {

@@ -238,6 +238,7 @@ def models_from(data: Mapping[str, Any]) -> list[ModelCard]:
             max_context_length=_count(item.get("max_context_length")) or None,
             capabilities=_claims(item.get("capabilities")),
             deprecation=_text_or_none(item.get("deprecation")),
+            replacement=_text_or_none(item.get("deprecation_replacement_model")),
         )
         for item in items
         if isinstance(item, Mapping) and item.get("id")

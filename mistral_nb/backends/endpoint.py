@@ -27,7 +27,8 @@ class Endpoint:
             parts = urlsplit(address)
         except ValueError:  # no address at all: who sends there will say so
             parts = urlsplit("")
-        self._host = parts.hostname or ""
+        host = parts.hostname or ""
+        self._is_mistrals = host == "mistral.ai" or host.endswith(".mistral.ai")
         # Of such an address both clients make the Authorization header themselves.
         self.has_user = "@" in parts.netloc
         self._announced: set[str] = set()
@@ -38,7 +39,7 @@ class Endpoint:
     def check_key(self) -> None:
         """Raise MissingKey or InvalidKey for a key that can't be right, without asking the server."""
         if self.key is None:
-            if self._host == "mistral.ai" or self._host.endswith(".mistral.ai"):
+            if self._is_mistrals:
                 raise self._missing_key()
         elif part := unsendable_part(self.key):
             raise InvalidKey(
@@ -52,7 +53,14 @@ class Endpoint:
         if status == 401 and self.key is None:
             return self._missing_key(status)
         scrubbed = self.scrubbed_bytes(body) if isinstance(body, bytes) else self.scrubbed(body)
-        return error_from_response(status, scrubbed, self.scrubbed_headers(headers), model=model, key=self.key)
+        return error_from_response(
+            status,
+            scrubbed,
+            self.scrubbed_headers(headers),
+            model=model,
+            key=self.key,
+            is_mistrals=self._is_mistrals,
+        )
 
     def scrubbed(self, text: str) -> str:
         """Return a server's text without the key, should it send it back."""

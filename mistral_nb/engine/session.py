@@ -38,6 +38,7 @@ from mistral_nb.engine.plan import RowsPlan, plan_rows
 from mistral_nb.engine.provider import Provider
 from mistral_nb.engine.receipt import Receipt
 from mistral_nb.engine.request_record import Operation
+from mistral_nb.engine.retirement import warn_of_retirement
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.rows import DistinctTexts, RowTask, RunOptions
 from mistral_nb.engine.rows_run import OnProgress, RowsRun
@@ -46,7 +47,7 @@ from mistral_nb.engine.structured import complete_as, structured_request
 from mistral_nb.engine.tokens import TokenCounter
 from mistral_nb.errors import SET_KEY_LINE, AskedFor, InvalidOption, NotSupported, UnknownPrice
 from mistral_nb.setting_checks import checked_model_name
-from mistral_nb.settings import Settings, is_local
+from mistral_nb.settings import DEFAULT_MODELS, Settings, is_local
 
 DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"}
 DEFAULT_MODERATION_MODEL = "mistral-moderation-2603"
@@ -290,9 +291,10 @@ class Session:
             answer_tokens=0,
         )
 
-    def models(self) -> list[ModelCard]:
-        """Return the models that the settings' endpoint (or the embedded server) offers."""
-        return self._run(self._retry.attempt(self._provider.backend(self.model_name(None)).models))
+    def models(self, *, hosted: bool | None = None) -> list[ModelCard]:
+        """Return the models that the endpoint offers, or with ``hosted=False`` this machine; by default, whichever answers."""
+        name = self.settings.default_model if hosted is None else DEFAULT_MODELS["hosted" if hosted else "embedded"]
+        return self._run(self._retry.attempt(self._provider.backend(name).models))
 
     def cost_usd(self, model: str, usage: TokenUsage, *, is_batch: bool = False) -> Decimal | None:
         """Return what the tokens cost: 0 for an embedded model, None where the price is unknown or another's endpoint answers."""
@@ -309,7 +311,10 @@ class Session:
 
     def model_name(self, model: str | None) -> str:
         """Return the API's name of the model that answers when `model` (or, with None, no model) is named."""
-        return catalogue.full_name(checked_model_name(model or self.settings.default_model))
+        name = catalogue.full_name(checked_model_name(model or self.settings.default_model))
+        if self.settings.is_mistrals_own:
+            warn_of_retirement(name)
+        return name
 
     def embedding_model(self, model: str | None) -> str:
         """Return the name of the model that gives vectors when `model`, or no model, is named.

@@ -4,15 +4,14 @@ Promises: one line, right in a notebook and in a terminal: rows done, cached and
 for runs that end within a second.
 """
 
-import inspect
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from mistral_nb.engine.rows import RowsProgress, RowsResult
+from mistral_nb.readers_code import readers_stacklevel
 
 _QUIET_SECONDS = 1.0
 _REFRESH_SECONDS = 0.25
@@ -69,12 +68,3 @@ def failures_text(result: RowsResult) -> str:
     listed = "\n".join(f"  {count} × {cause}" for cause, count in causes.most_common(3))
     progress = result.progress
     return f"{progress.failed} of {progress.total} rows failed in {result.verb} and are missing:\n{listed}"
-
-
-def readers_stacklevel() -> int:
-    """Return how many frames up the reader's own line is (Python 3.12's skip_file_prefixes, which 3.11 lacks)."""
-    ours = str(Path(__file__).parent.parent)
-    level, frame = 0, inspect.currentframe()
-    while frame is not None and frame.f_code.co_filename.startswith(ours):
-        level, frame = level + 1, frame.f_back
-    return level  # the warning itself is raised one frame below, where the count began

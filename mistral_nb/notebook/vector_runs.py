@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from mistral_nb.engine.chat_request import shortened
 from mistral_nb.errors import EmptyPrompt, InvalidOption
-from mistral_nb.notebook.progress import readers_stacklevel
 from mistral_nb.notebook.row_verbs import RowOptions, answered
+from mistral_nb.readers_code import readers_stacklevel
 
 if TYPE_CHECKING:
     import numpy as np

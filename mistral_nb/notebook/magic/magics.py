@@ -27,7 +27,6 @@ from mistral_nb.notebook.magic.cell_question import CellQuestions
 from mistral_nb.notebook.magic.config_command import config_command
 from mistral_nb.notebook.magic.fix import SYSTEM, LastFailure, last_failed_cell, question_about
 from mistral_nb.notebook.magic.interpolation import interpolated
-from mistral_nb.notebook.magic.model_table import model_table
 from mistral_nb.notebook.magic.options import (
     AskOptions,
     ask_arguments,
@@ -39,6 +38,7 @@ from mistral_nb.notebook.magic.options import (
     words,
 )
 from mistral_nb.notebook.magic.tab_completion import Names, register_completion
+from mistral_nb.notebook.model_table import model_table
 from mistral_nb.settings import Settings, current_settings
 
 _HELP_OPTIONS = {"-h", "--help"}

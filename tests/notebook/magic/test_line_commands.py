@@ -8,10 +8,8 @@ from IPython.utils.capture import capture_output
 
 import mistral_nb
 from mistral_nb import errors
-from mistral_nb.completion import Completion, ModelCard
-from mistral_nb.engine.session import Session
+from mistral_nb.completion import Completion
 from mistral_nb.notebook.magic import config_command
-from mistral_nb.settings import REGIONS
 from mistral_nb.tools.records import ToolAnswer
 from tests.fake_api import FakeApi, Fault
 from tests.notebook.cells import kept, line, run
@@ -324,48 +322,10 @@ class TestDryRun:
 
 
 class TestModels:
-    def test_the_endpoints_models_come_first_and_once_each(self, api: FakeApi, shell: InteractiveShell) -> None:
+    def test_they_are_those_of_the_function(self, api: FakeApi, shell: InteractiveShell) -> None:
         table, _ = line(shell, "models")
 
-        assert list(table["model"]).count("mistral-small-latest") == 1
-        assert table.set_index("model").loc["mistral-small-latest", "aliases"] == "mistral-small-2603"
-
-    def test_the_embedded_models_are_there_and_cost_nothing(self, api: FakeApi, shell: InteractiveShell) -> None:
-        table, _ = line(shell, "models")
-
-        assert table.set_index("model").loc["local-small", "input_usd_per_million_tokens"] == 0
-
-    def test_prices_of_other_peoples_servers_are_not_guessed(self, api: FakeApi, shell: InteractiveShell) -> None:
-        table, _ = line(shell, "models")
-
-        assert table.set_index("model")["input_usd_per_million_tokens"].isna()["mistral-small-latest"]
-
-    def test_mistrals_own_have_the_catalogues_price(
-        self, api: FakeApi, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setitem(REGIONS, "global", api.url)
-        table, _ = line(shell, "models")
-
-        assert table.set_index("model").loc["mistral-small-latest", "output_usd_per_million_tokens"] == 0.6
-
-    def test_a_model_that_ends_says_so(self, shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> None:
-        cards = [
-            ModelCard(id="old-1", deprecation="2026-12-01T00:00:00Z"),
-            ModelCard(id="codestral-2501"),
-            ModelCard(id="labs-1"),
-        ]
-        mistral_nb.configure(api_key="k" * 32)
-        monkeypatch.setattr(Session, "models", lambda session: cards)
-        table, _ = line(shell, "models")
-        notes = table.set_index("model")["note"]
-
-        assert (notes["old-1"], notes["labs-1"]) == ("deprecated, ends 2026-12-01", "")
-        assert notes["codestral-2501"].startswith("retired, ends ")
-
-    def test_without_a_key_only_the_embedded_ones_are_listed(self, shell: InteractiveShell) -> None:
-        table, _ = line(shell, "models")
-
-        assert all(name.startswith("local-") for name in table["model"])
+        pd.testing.assert_frame_equal(table, mistral_nb.models())
 
 
 class TestConfig:
