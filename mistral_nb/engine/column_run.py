@@ -5,7 +5,7 @@ Promises: no display; the same object whether the run went through, was interrup
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mistral_nb.engine.cache import KeptAnswer
 from mistral_nb.engine.columns import details_frame, failures, values_of, with_new_values
@@ -14,6 +14,11 @@ from mistral_nb.engine.rows_run import RowsRun
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from mistral_nb.engine.masked_column import MaskedColumn
+    from mistral_nb.masking.kinds import MaskReport
+
+_Values = TypeVar("_Values", "pd.Series[Any]", "pd.DataFrame", "pd.Series[Any] | pd.DataFrame")
 
 
 class ColumnRun:
@@ -31,6 +36,8 @@ class ColumnRun:
         Gives the kept answers of texts by their keys.
     again
         Runs the same verb with the same options over another column.
+    masked
+        The column as it was sent, where it was masked.
     """
 
     def __init__(
@@ -41,12 +48,14 @@ class ColumnRun:
         dtype: Any,
         kept: Callable[[list[bytes]], dict[bytes, KeptAnswer]],
         again: "Callable[[pd.Series[Any]], ColumnRun]",
+        masked: "MaskedColumn | None" = None,
     ) -> None:
         self.source = source
         self._run = run
         self._dtype = dtype
         self._kept = kept
         self._again = again
+        self._masked = masked
 
     @cached_property
     def result(self) -> RowsResult:
@@ -63,13 +72,18 @@ class ColumnRun:
         """How answers of shared requests compare with answers to rows asked alone; None when nothing was packed."""
         return self.result.audit
 
+    @property
+    def masked(self) -> "MaskReport | None":
+        """What was masked before anything was sent; None where nothing was to be."""
+        return None if self._masked is None else self._masked.report
+
     @cached_property
     def column(self) -> "pd.Series[Any] | pd.DataFrame":
         """What the verb gave: index and name of the column that was read, missing where the text was missing or the row failed.
 
         A frame where the verb gives several columns.
         """
-        return values_of(self.source, self.result, dtype=self._dtype)
+        return self._restored(values_of(self.source, self.result, dtype=self._dtype))
 
     @cached_property
     def failed(self) -> "pd.DataFrame":
@@ -81,7 +95,7 @@ class ColumnRun:
         """One line per row: value, error, from_cache, model, response_id, prompt_tokens, completion_tokens, cost_usd,
         latency_seconds, finish_reason; see ``details=True``.
         """
-        return details_frame(self.source, self.result, dtype=self._dtype, kept=self.kept_answers)
+        return self._restored(details_frame(self.source, self.result, dtype=self._dtype, kept=self.kept_answers))
 
     @cached_property
     def kept_answers(self) -> dict[int, KeptAnswer]:
@@ -116,4 +130,10 @@ class ColumnRun:
             parts.append(
                 f"of {self.audit.rows} packed rows asked again alone, {self.audit.packed_disagreements} differed"
             )
+        if self.masked is not None:
+            parts.append(f"masked: {self.masked}")
         return "; ".join(parts)
+
+    def _restored(self, values: _Values) -> _Values:
+        """Return the values with what was masked put back."""
+        return values if self._masked is None else self._masked.restored(values)

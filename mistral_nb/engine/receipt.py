@@ -10,6 +10,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 from html import escape
 
+from mistral_nb.masking.kinds import MaskReport
 from mistral_nb.settings import is_local
 
 _SMALLEST_SHOWN_USD = Decimal("0.0001")
@@ -42,6 +43,8 @@ class Receipt:
         The known limits.
     price_checked, price_source
         When and where the price was looked up.
+    masked
+        What stays on this machine with ``mask=``; None without it.
     """
 
     verb: str
@@ -65,6 +68,7 @@ class Receipt:
     tokens_per_minute: int | None = None
     price_checked: date | None = None
     price_source: str | None = None
+    masked: MaskReport | None = None
 
     def __str__(self) -> str:
         lines = self._lines()
@@ -161,7 +165,10 @@ class Receipt:
         return f" under {known} a minute" if known else ""
 
     def _lines(self) -> list[tuple[str, str]]:
-        lines = [("rows", self.rows_text), ("requests", self.requests_text)]
+        lines = [("rows", self.rows_text)]
+        if self.masked is not None:
+            lines.append(("masked", str(self.masked)))
+        lines.append(("requests", self.requests_text))
         if not self.requests:
             return [*lines, ("price", "$0"), ("run it", "the same call without dry_run=True")]
         lines += [("tokens", self.tokens_text), ("price", self.price_text)]

@@ -12,6 +12,7 @@ from mistral_nb.notebook.verb_methods import on_frame, on_series
 from mistral_nb.notebook.verbs.ask import ask
 from mistral_nb.notebook.verbs.classify import classify
 from mistral_nb.notebook.verbs.embed import embed
+from mistral_nb.notebook.verbs.mask import mask
 from mistral_nb.notebook.verbs.moderate import moderate
 from mistral_nb.notebook.verbs.search import search
 from mistral_nb.notebook.verbs.similar import similar
@@ -41,6 +42,7 @@ class SeriesVerbs(_LastRun):
     ask = on_series(ask)
     classify = on_series(classify)
     embed = on_series(embed)
+    mask = on_series(mask)
     moderate = on_series(moderate)
     search = on_series(search)
     similar = on_series(similar)
@@ -57,6 +59,7 @@ class FrameVerbs(_LastRun):
     ask = on_frame(ask)
     classify = on_frame(classify)
     embed = on_frame(embed)
+    mask = on_frame(mask)
     moderate = on_frame(moderate)
     search = on_frame(search)
     similar = on_frame(similar, other_columns=["to"])

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mistral_nb.engine.rows import RowsProgress, RowsResult
+from mistral_nb.masking.kinds import MaskReport
 from mistral_nb.readers_code import readers_stacklevel
 
 _QUIET_SECONDS = 1.0
@@ -48,6 +49,13 @@ def progress_line(verb: str, progress: RowsProgress) -> Iterator[Callable[[RowsP
             line.update(state.done - line.n)
 
         yield show
+
+
+def say_what_was_masked(report: MaskReport) -> None:
+    """Print, on a line of its own, what stays on this machine."""
+    from tqdm.auto import tqdm
+
+    tqdm.write(f"Masked: {report}.")
 
 
 def warn_of_failures(result: RowsResult) -> None:

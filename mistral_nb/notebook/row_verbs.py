@@ -5,6 +5,8 @@ Promises: one path for the foreground, the background and the receipt.
 """
 
 import operator
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mistral_nb.engine.column_run import ColumnRun
+    from mistral_nb.engine.masked_column import MaskedColumn
     from mistral_nb.engine.rows import RowTask, RunOptions
     from mistral_nb.engine.rows_run import RowsRun
     from mistral_nb.engine.session import Session
@@ -35,6 +38,7 @@ class SearchOptions(TypedDict, total=False):
     rows_per_request: int | Literal["auto"]
     cache: bool
     refresh: bool
+    mask: bool | Iterable[str]
 
 
 class RowOptions(SearchOptions, total=False):
@@ -72,6 +76,10 @@ class VerbOptions(RowOptions, total=False):
         False neither takes kept answers nor keeps new ones.
     refresh
         Ask again also what is kept; the new answer takes its place.
+    mask
+        True replaces names, addresses, e-mails, phone and account numbers by placeholders such as [EMAIL_1] before anything is
+        sent, and puts them back into the answers; a list of names replaces these too. What was masked is counted and said. It is
+        found by pattern: see `mask` for what that can't see.
     """
 
     temperature: float | None
@@ -88,6 +96,7 @@ DEFAULTS: VerbOptions = {
     "rows_per_request": "auto",
     "cache": True,
     "refresh": False,
+    "mask": False,
 }
 
 
@@ -104,26 +113,30 @@ def answered(
     Parameters
     ----------
     further_texts
-        Texts that are asked together with those of the column, unless it has none.
+        Texts that are asked together with those of the column, unless it has none; as they are to be sent, masked if need be.
     give
         Makes of the run what the verb gives instead of a column.
     """
     from mistral_nb.engine.columns import texts_to_ask
     from mistral_nb.engine.current import current_session
+    from mistral_nb.engine.masked_column import masked_column
     from mistral_nb.engine.occasion import asked_through
     from mistral_nb.engine.rows_run import BackgroundRun
-    from mistral_nb.notebook.progress import progress_line
+    from mistral_nb.notebook.progress import progress_line, say_what_was_masked
 
     chosen = _checked(options)
     give = give or (lambda run: run.details if chosen["details"] else run.column)
     session = current_session()
-    texts = texts_to_ask(column, further_texts)
+    masked = masked_column(column, chosen["mask"])
+    texts = texts_to_ask(column if masked is None else masked.column, further_texts)
     plan = session.plan(task, texts, model=chosen["model"], options=_run_options(chosen))
     if chosen["dry_run"]:
-        return session.receipt(plan)
+        return replace(session.receipt(plan), masked=None if masked is None else masked.report)
+    if masked is not None:
+        say_what_was_masked(masked.report)
     with asked_through("accessor", verb=task.verb):
         run = session.run(plan)
-    column_run = _column_run(column, run, task, session, chosen)
+    column_run = _column_run(column, run, task, session, chosen, masked)
 
     def remember() -> None:
         session.last_run = column_run
@@ -139,7 +152,12 @@ def answered(
 
 
 def _column_run(
-    column: "pd.Series[Any]", run: "RowsRun", task: "RowTask", session: "Session", chosen: VerbOptions
+    column: "pd.Series[Any]",
+    run: "RowsRun",
+    task: "RowTask",
+    session: "Session",
+    chosen: VerbOptions,
+    masked: "MaskedColumn | None",
 ) -> "ColumnRun":
     from mistral_nb.engine.column_run import ColumnRun
     from mistral_nb.engine.current import current_session
@@ -151,7 +169,7 @@ def _column_run(
         assert last is not None, "a run that did not raise is the last one"
         return last
 
-    return ColumnRun(column, run, dtype=task.dtype, kept=session.cache.answers, again=again)
+    return ColumnRun(column, run, dtype=task.dtype, kept=session.cache.answers, again=again, masked=masked)
 
 
 def _finished(column_run: "ColumnRun", chosen: VerbOptions, give: "Give") -> Any:

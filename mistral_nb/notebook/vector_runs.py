@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from mistral_nb.engine.chat_request import shortened
 from mistral_nb.errors import EmptyPrompt, InvalidOption
-from mistral_nb.notebook.row_verbs import RowOptions, answered
+from mistral_nb.notebook.row_verbs import RowOptions, SearchOptions, answered
 from mistral_nb.readers_code import readers_stacklevel
 
 if TYPE_CHECKING:
@@ -71,6 +71,13 @@ def similarity_of_rows(query: str, run: "ColumnRun") -> "np.ndarray[Any, np.dtyp
     similarities[:-1] = similarities_to(result.values[number], result.values)
     of_rows: np.ndarray[Any, np.dtype[np.float32]] = similarities[result.texts.numbers]
     return of_rows
+
+
+def text_to_send(text: str, options: SearchOptions) -> str:
+    """Return a text that goes along with a column, masked if the column is."""
+    from mistral_nb.engine.masked_column import masked_query
+
+    return masked_query(text, options.get("mask", False))
 
 
 def checked_k(k: Any) -> int:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mistral_nb.notebook.row_verbs import SearchOptions
-from mistral_nb.notebook.vector_runs import checked_k, checked_text, similarity_of_rows, with_vectors
+from mistral_nb.notebook.vector_runs import checked_k, checked_text, similarity_of_rows, text_to_send, with_vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,7 +52,8 @@ def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **option
 
     from mistral_nb.engine.vectors import nearest
 
-    query, k = checked_text(query, "query", "late delivery"), checked_k(k)
+    k = checked_k(k)
+    query = text_to_send(checked_text(query, "query", "late delivery"), options)
 
     def found(run: "ColumnRun") -> "pd.DataFrame":
         similarities = similarity_of_rows(query, run)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mistral_nb.notebook.row_verbs import SearchOptions
-from mistral_nb.notebook.vector_runs import checked_text, similarity_of_rows, with_vectors
+from mistral_nb.notebook.vector_runs import checked_text, similarity_of_rows, text_to_send, with_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +54,7 @@ def similar(column: "pd.Series[Any]", *, to: "pd.Series[Any] | str", **options: 
         return pd.Series(found, index=column.index, name=column.name)
 
     if not isinstance(to, pd.Series):
-        text = checked_text(to, "text to compare with", "The delivery is late")
+        text = text_to_send(checked_text(to, "text to compare with", "The delivery is late"), options)
         return with_vectors(
             column, further_texts=[text], give=lambda run: as_column(similarity_of_rows(text, run)), **options
         )

@@ -1,0 +1,117 @@
+"""A column whose texts are masked before they are asked about, and its answers afterwards.
+
+Keeps to itself: which row's originals belong into which answer.
+Promises: nothing that is planned, sent, kept or written down of a masked column has seen the originals; equal masked texts are
+asked once, and each row gets its own originals back.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mistral_nb.engine.columns import distinct_texts
+from mistral_nb.errors import InvalidOption
+from mistral_nb.masking.kinds import detectors, report_of
+from mistral_nb.masking.masked_text import MaskedText, mask_text, mask_together, restored
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Mask = bool | Iterable[str]
+
+
+class MaskedColumn:
+    """The masked form of a column.
+
+    Parameters
+    ----------
+    column
+        The column as it is.
+    names
+        Names that are masked besides what is found by pattern.
+    is_mixed
+        Whether one answer stands for many rows, so that a placeholder must mean the same in all of them.
+
+    Attributes
+    ----------
+    column
+        The masked texts; index and name, and what is missing, as in the column.
+    report
+        What was masked.
+    """
+
+    def __init__(self, column: "pd.Series[Any]", *, names: Iterable[str] = (), is_mixed: bool = False) -> None:
+        import numpy as np
+        import pandas as pd
+
+        found_by = detectors(names)
+        texts = distinct_texts(column)
+        self._numbers = texts.numbers
+        self._masked: list[MaskedText] = (
+            mask_together(texts.texts, found_by) if is_mixed else [mask_text(text, found_by) for text in texts.texts]
+        )
+        self._shared = {name: original for each in self._masked for name, original in each.originals.items()}
+        self._is_mixed = is_mixed
+        masked = np.array(
+            [*(each.text for each in self._masked), None], dtype=object
+        )  # the last place is the one of -1
+        self.column: pd.Series[Any] = pd.Series(masked[texts.numbers], index=column.index, name=column.name)
+        self.report = report_of(self._masked)
+
+    @property
+    def originals(self) -> list[Mapping[str, str] | None]:
+        """For each row its placeholders and what they stand for; None for a row without text."""
+        return [self._masked[number].originals if number >= 0 else None for number in self._numbers.tolist()]
+
+    def restored(self, values: Any) -> Any:
+        """Return answers with the originals in place of the placeholders; `values` has a line per row of the column.
+
+        Only text changes, in lists and objects too; a category, a number and a claim stay what they are.
+        """
+        import pandas as pd
+
+        if not self._shared:
+            return values
+        if isinstance(values, pd.DataFrame):
+            columns = {name: self._restored_column(values[name]) for name in values.columns}
+            return pd.DataFrame(columns, index=values.index, columns=values.columns)
+        return self._restored_column(values)
+
+    def _restored_column(self, values: "pd.Series[Any]") -> "pd.Series[Any]":
+        import numpy as np
+        import pandas as pd
+
+        dtype: Any = values.dtype
+        is_object = pd.api.types.is_object_dtype(dtype)
+        if not is_object and not isinstance(dtype, pd.StringDtype):
+            return values
+        changed = np.empty(len(values), dtype=object)
+        changed[:] = values.array
+        of_rows = [self._shared] * len(values) if self._is_mixed else self.originals
+        for row, (value, originals) in enumerate(zip(changed, of_rows, strict=True)):
+            if originals and isinstance(value, str | list | dict):
+                changed[row] = restored(value, originals)
+        array = changed if is_object else pd.array(changed, dtype=dtype)
+        return pd.Series(array, index=values.index, name=values.name)
+
+
+def masked_column(column: "pd.Series[Any]", mask: Mask, *, is_mixed: bool = False) -> MaskedColumn | None:
+    """Return the masked form of a column; None where `mask` is False, and nothing is to be masked."""
+    if mask is False:
+        return None
+    return MaskedColumn(column, names=_listed_names(mask), is_mixed=is_mixed)
+
+
+def masked_query(text: str, mask: Mask) -> str:
+    """Return a text that goes along with a masked column as it may be sent."""
+    return text if mask is False else mask_text(text, detectors(_listed_names(mask))).text
+
+
+def _listed_names(mask: Mask) -> Iterable[str]:
+    """Return the names that are listed in place of a plain True; InvalidOption for anything else."""
+    if mask is True:
+        return ()
+    if isinstance(mask, str) or not isinstance(mask, Iterable):
+        raise InvalidOption(
+            f"mask is {mask!r}.", 'Give mask=True, or a list of names to mask too: mask=["Anna Schmidt"].'
+        )
+    return mask

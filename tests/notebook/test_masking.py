@@ -1,0 +1,221 @@
+"""``mask``, and ``mask=`` of the other verbs: what leaves the machine, and what comes back."""
+
+import json
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import mistral_nb
+from mistral_nb import errors
+from tests.fake_api import FakeApi, Fault
+
+TEXTS = [
+    "Dear Anna, the parcel is late",
+    "Write to anna@example.org",
+    None,
+    "Dear Ben, the parcel is late",
+    "no secret here",
+]
+SECRETS = ["Anna", "anna@example.org", "Ben"]
+
+
+@pytest.fixture
+def texts() -> pd.Series:
+    return pd.Series(TEXTS, index=[3, 3, 1, 7, 9], name="text")
+
+
+def sent(api: FakeApi) -> str:
+    return json.dumps([request.body for request in api.requests], ensure_ascii=False)
+
+
+class TestMask:
+    def test_texts_come_back_masked_and_nothing_is_sent(self, api: FakeApi, texts: pd.Series) -> None:
+        masked = texts.mistral.mask()
+
+        assert masked.fillna("-").tolist() == [
+            "Dear [NAME_1], the parcel is late", "Write to [EMAIL_1]", "-", "Dear [NAME_1], the parcel is late", "no secret here",
+        ]  # fmt: skip
+        assert api.requests == []
+
+    def test_index_name_and_type_are_those_of_a_text_column(self, texts: pd.Series) -> None:
+        masked = texts.mistral.mask()
+
+        assert (masked.index.tolist(), masked.name, masked.dtype) == ([3, 3, 1, 7, 9], "text", "str")
+
+    def test_the_frame_door_gives_the_same(self, texts: pd.Series) -> None:
+        pd.testing.assert_series_equal(texts.to_frame().mistral.mask("text"), texts.mistral.mask())
+
+    def test_what_was_masked_is_said(self, texts: pd.Series, capsys: pytest.CaptureFixture[str]) -> None:
+        texts.mistral.mask()
+
+        assert capsys.readouterr().out == "Masked: 2 names and 1 e-mail address in 3 of 4 texts.\n"
+
+    def test_details_count_by_row_and_tell_what_stands_for_what(self, texts: pd.Series) -> None:
+        details = texts.mistral.mask(details=True)
+
+        assert details.columns.tolist() == [
+            "value", "name", "address", "email", "phone", "iban", "card", "account", "originals",
+        ]  # fmt: skip
+        assert details["name"].tolist() == [1, 0, pd.NA, 1, 0]
+        assert details["originals"].tolist() == [
+            {"[NAME_1]": "Anna"},
+            {"[EMAIL_1]": "anna@example.org"},
+            None,
+            {"[NAME_1]": "Ben"},
+            {},
+        ]
+
+    def test_listed_names_are_masked_too(self) -> None:
+        assert pd.Series(["ask Contoso"]).mistral.mask(names=["Contoso"]).tolist() == ["ask [NAME_1]"]
+
+    def test_names_of_a_column_can_be_listed(self) -> None:
+        customers = pd.Series(["Contoso", None])
+
+        assert pd.Series(["ask Contoso"]).mistral.mask(names=customers).tolist() == ["ask [NAME_1]"]
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"names": "Anna"}, "names is 'Anna'"),
+            ({"names": [5]}, "name 5"),
+            ({"details": 1}, "details is 1"),
+            ({"model": "x"}, "model="),
+        ],
+    )
+    def test_options_that_can_not_be_are_refused(self, options: dict[str, Any], said: str) -> None:
+        with pytest.raises(errors.InvalidOption, match=said):
+            pd.Series(["a"]).mistral.mask(**options)
+
+    def test_an_empty_column_stays_one(self) -> None:
+        assert pd.Series([], dtype="str").mistral.mask(details=True).shape == (0, 9)
+
+
+class TestMaskOption:
+    def test_no_secret_is_sent(self, api: FakeApi, texts: pd.Series) -> None:
+        texts.mistral.summarize(mask=True)
+
+        assert not any(secret in sent(api) for secret in SECRETS)
+
+    def test_answers_have_the_originals(self, api: FakeApi, texts: pd.Series) -> None:
+        answers = texts.mistral.summarize(mask=True)
+
+        assert answers.fillna("-").tolist() == [
+            "Answer to: Dear Anna, the parcel is late", "Answer to: Write to anna@example.org", "-",
+            "Answer to: Dear Ben, the parcel is late", "Answer to: no secret here",
+        ]  # fmt: skip
+        assert (answers.dtype, answers.index.tolist(), answers.name) == ("str", [3, 3, 1, 7, 9], "text")
+
+    def test_rows_that_differ_in_nothing_but_a_name_are_asked_once(self, api: FakeApi, texts: pd.Series) -> None:
+        texts.mistral.summarize(mask=True)
+
+        assert len(api.requests) == 3
+
+    def test_nothing_of_a_secret_is_kept(self, api: FakeApi, texts: pd.Series) -> None:
+        texts.mistral.summarize(mask=True)
+        with closing(sqlite3.connect(mistral_nb.session().settings.home / "mistral_nb.sqlite")) as file:
+            tables = [name for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            kept = repr([file.execute(f"SELECT * FROM {table}").fetchall() for table in tables])
+
+        assert "Answer to" in kept
+        assert not any(secret in kept for secret in SECRETS)
+
+    def test_what_was_masked_is_said_before_the_run(
+        self, api: FakeApi, texts: pd.Series, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        texts.mistral.summarize(mask=True)
+
+        assert "Masked: 2 names and 1 e-mail address in 3 of 4 texts." in capsys.readouterr().out
+
+    def test_the_receipt_says_it_too(self, api: FakeApi, texts: pd.Series) -> None:
+        receipt = texts.mistral.summarize(mask=True, dry_run=True)
+
+        assert "2 names and 1 e-mail address in 3 of 4 texts" in str(receipt)
+        assert (receipt.unique, api.requests) == (3, [])
+
+    def test_the_last_run_says_it_too(self, api: FakeApi, texts: pd.Series) -> None:
+        texts.mistral.summarize(mask=True)
+        run = texts.mistral.last_run
+
+        assert run.masked.counts == {"NAME": 2, "EMAIL": 1}
+        assert "masked: 2 names" in repr(run)
+
+    def test_without_it_nothing_is_masked(self, api: FakeApi, texts: pd.Series) -> None:
+        texts.mistral.summarize()
+
+        assert all(secret in sent(api) for secret in SECRETS)
+        assert texts.mistral.last_run.masked is None
+
+    def test_listed_names_are_masked_too(self, api: FakeApi) -> None:
+        answers = pd.Series(["ask Contoso"]).mistral.summarize(mask=["Contoso"])
+
+        assert ("Contoso" in sent(api), answers.tolist()) == (False, ["Answer to: ask Contoso"])
+
+    def test_details_have_the_originals(self, api: FakeApi, texts: pd.Series) -> None:
+        details = texts.mistral.summarize(mask=True, details=True)
+
+        assert details["value"].iloc[3] == "Answer to: Dear Ben, the parcel is late"
+
+    def test_a_run_in_the_background_gives_the_same(self, api: FakeApi, texts: pd.Series) -> None:
+        answers = texts.mistral.summarize(mask=True, background=True).result()
+
+        pd.testing.assert_series_equal(answers, texts.mistral.summarize(mask=True))
+
+    @pytest.mark.filterwarnings("ignore::mistral_nb.notebook.progress.FailedRowsWarning")
+    def test_retry_masks_and_restores_as_well(self, api: FakeApi) -> None:
+        texts = pd.Series(["Dear Anna, hello", "Dear Anna, goodbye"])
+        api.play(Fault(status=400, body={"message": "bad"}))
+        texts.mistral.summarize(mask=True)
+        answers = texts.mistral.last_run.retry()
+
+        assert answers.tolist() == ["Answer to: Dear Anna, hello", "Answer to: Dear Anna, goodbye"]
+        assert "Anna" not in sent(api)
+
+    def test_labels_are_left_as_they_are(self, api: FakeApi) -> None:
+        labels = pd.Series(["Dear Anna, a bug"]).mistral.classify(["bug", "[NAME_1]"], mask=True)
+
+        assert labels.cat.categories.tolist() == ["bug", "[NAME_1]"]
+
+    def test_a_query_is_masked_as_the_rows_are(self, api: FakeApi) -> None:
+        texts = pd.Series(["from anna@example.org", "something else"])
+        found = texts.mistral.search("anna@example.org", k=1, mask=True)
+
+        assert (found["text"].tolist(), "anna" in sent(api)) == (["from anna@example.org"], False)
+
+    def test_both_columns_are_masked(self, api: FakeApi) -> None:
+        pd.Series(["anna@example.org"]).mistral.similar(to=pd.Series(["Dear Anna, hello"]), mask=True)
+        pd.Series(["anna@example.org"]).mistral.similar(to="Dear Anna, hello", mask=True)
+
+        assert "nna" not in sent(api)
+
+    @pytest.mark.parametrize("mask", ["Anna", 1, None, [5]], ids=repr)
+    def test_anything_else_is_refused(self, api: FakeApi, mask: Any) -> None:
+        with pytest.raises(errors.InvalidOption):
+            pd.Series(["a"]).mistral.summarize(mask=mask)
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        st.lists(
+            st.lists(
+                st.sampled_from(["a@b.org", "c@d.org", "[EMAIL_1]", "email_2", "Dr. May", "NAME_1", "x"]), max_size=5
+            ).map(" ".join),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    def test_each_row_gets_its_own_back(self, api: FakeApi, rows: list[str]) -> None:
+        answers = pd.Series(rows, dtype="object").mistral.summarize(mask=True)
+        expected = [f"Answer to: {' '.join(row.split()[:12])}" if row.strip() else None for row in rows]
+
+        assert answers.astype("object").where(answers.notna(), None).tolist() == expected
+
+
+@pytest.mark.usefixtures("embedded")
+def test_the_embedded_model_answers_about_masked_texts() -> None:
+    answers = pd.Series(["Dear Anna, the parcel never came"]).mistral.summarize(max_words=8, mask=True)
+
+    assert answers.notna().all()
