@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mistral_nb.notebook.chat.turns import ChatTurn
     from mistral_nb.notebook.model_table import models
     from mistral_nb.notebook.progress import FailedRowsWarning
+    from mistral_nb.notebook.usage import Usage, usage
     from mistral_nb.samples import load_sample
     from mistral_nb.settings import configure
     from mistral_nb.tools.conversation import chat_with_tools
@@ -57,6 +58,7 @@ __all__ = [
     "Tool",
     "ToolAnswer",
     "ToolStep",
+    "Usage",
     "cache_info",
     "chat",
     "chat_with_tools",
@@ -72,6 +74,7 @@ __all__ = [
     "prompt_diff",
     "session",
     "tool",
+    "usage",
 ]
 
 _HOMES = {
@@ -100,6 +103,8 @@ _HOMES = {
     "evaluate": ("mistral_nb.evaluation.agreement", "evaluate"),
     "extract": ("mistral_nb.extraction", "extract"),
     "load_sample": ("mistral_nb.samples", "load_sample"),
+    "usage": ("mistral_nb.notebook.usage", "usage"),
+    "Usage": ("mistral_nb.notebook.usage", "Usage"),
     "session": ("mistral_nb.engine.current", "current_session"),
     "Tool": ("mistral_nb.tools.function_tool", "Tool"),
     "ToolAnswer": ("mistral_nb.tools.records", "ToolAnswer"),

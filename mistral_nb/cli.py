@@ -6,13 +6,14 @@ Promises: an error is one message on stderr with its remedy, and exit code 1; no
 
 import argparse
 import io
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import mistral_nb
 from mistral_nb.backends.embedded.weights import LOCAL_MODELS, weights_path
-from mistral_nb.errors import MistralNotebookError
+from mistral_nb.errors import InvalidOption, MistralNotebookError
 from mistral_nb.settings import DEFAULT_EMBEDDED_MODEL, configure, current_settings
 
 if TYPE_CHECKING:
@@ -74,6 +75,16 @@ def _parser() -> argparse.ArgumentParser:
     login.set_defaults(command=_login)
     logout = commands.add_parser("logout", help="remove the key from the system's keyring")
     logout.set_defaults(command=_logout)
+
+    usage = commands.add_parser("usage", help="what was used and what it cost, by every door and every kernel")
+    usage.add_argument(
+        "--since", default="7d", help='a span ("30d", "12h") or a date (default 7d); "all" for everything'
+    )
+    usage.add_argument(
+        "--by", nargs="*", default=["model", "day"], metavar="GROUP", help="model, day, door, … (default: model day)"
+    )
+    usage.add_argument("--csv", metavar="FILE", help="write the table there")
+    usage.set_defaults(command=_usage)
 
     version = commands.add_parser("version", help="print the version")
     version.set_defaults(command=_version)
@@ -152,6 +163,21 @@ def _logout(options: argparse.Namespace) -> int:
     from mistral_nb.login import logout
 
     print(logout())
+    return 0
+
+
+def _usage(options: argparse.Namespace) -> int:
+    from mistral_nb.notebook.usage import usage, usage_text
+
+    table = usage(since=None if options.since == "all" else options.since, by=options.by)
+    if options.csv is not None:
+        try:
+            table.to_csv(options.csv)
+        except OSError as error:
+            raise InvalidOption(f"{options.csv!r} can't be written: {error}.", "Give another file.") from None
+        print(f"{len(table):,} rows are in {options.csv}.")
+    else:
+        print(usage_text(table, width=shutil.get_terminal_size().columns))
     return 0
 
 

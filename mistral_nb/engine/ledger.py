@@ -16,10 +16,10 @@ from mistral_nb.engine.open_request import EndedRequest
 from mistral_nb.engine.request_record import RequestRecord
 from mistral_nb.errors import CacheProblem
 
-_COLUMNS = tuple(field.name for field in fields(RequestRecord))
+COLUMNS = tuple(field.name for field in fields(RequestRecord))
 _AMOUNTS = ("cost_usd", "saved_usd")
-_INSERT = f"INSERT INTO requests ({', '.join(_COLUMNS)}) VALUES ({','.join('?' * len(_COLUMNS))})"  # noqa: S608  # our own names
-_SELECT = f"SELECT {', '.join(_COLUMNS)} FROM requests WHERE began_unix_seconds >= ? ORDER BY id"  # noqa: S608  # our own names
+_INSERT = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES ({','.join('?' * len(COLUMNS))})"  # noqa: S608  # our own names
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM requests WHERE began_unix_seconds >= ?"  # noqa: S608  # our own names
 
 _logger = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class Ledger:
 
     def __call__(self, ended: EndedRequest) -> None:
         """Have the record written with the next transaction, which comes at once."""
-        self._database.defer(_INSERT, [_stored(getattr(ended.record, name)) for name in _COLUMNS])
+        self._database.defer(_INSERT, [_stored(getattr(ended.record, name)) for name in COLUMNS])
         if not self._is_due:
             self._is_due = True
             self._soon(self.write)
@@ -58,13 +58,20 @@ class Ledger:
                 self._has_complained = True
                 _logger.warning("What requests cost can't be written down. %s", problem)
 
-    def records(self, *, since_unix_seconds: float = 0.0) -> Iterator[RequestRecord]:
-        """Yield the requests that began since then, in the order in which they ended."""
+    def lines(self, *, since_unix_seconds: float = 0.0, tag: str | None = None) -> list[tuple[Any, ...]]:
+        """Return the requests that began since then, in the order in which they ended, as the values of `COLUMNS`.
+
+        Amounts are text, or None where unknown.
+        """
         self._database.write_deferred()
+        tagged, values = ("", [since_unix_seconds]) if tag is None else (" AND tag = ?", [since_unix_seconds, tag])
         with self._database.reading() as connection:
-            lines = connection.execute(_SELECT, [since_unix_seconds]).fetchall()
-        for line in lines:
-            values: dict[str, Any] = dict(zip(_COLUMNS, line, strict=True))
+            return connection.execute(f"{_SELECT}{tagged} ORDER BY id", values).fetchall()
+
+    def records(self) -> Iterator[RequestRecord]:
+        """Yield all requests, in the order in which they ended."""
+        for line in self.lines():
+            values: dict[str, Any] = dict(zip(COLUMNS, line, strict=True))
             for name in _AMOUNTS:
                 values[name] = None if values[name] is None else Decimal(values[name])
             yield RequestRecord(**{**values, "from_cache": bool(values["from_cache"])})

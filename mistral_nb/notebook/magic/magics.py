@@ -39,6 +39,7 @@ from mistral_nb.notebook.magic.options import (
 )
 from mistral_nb.notebook.magic.tab_completion import Names, register_completion
 from mistral_nb.notebook.model_table import model_table
+from mistral_nb.notebook.usage import usage_command
 from mistral_nb.settings import Settings, current_settings
 
 _HELP_OPTIONS = {"-h", "--help"}
@@ -49,6 +50,7 @@ Line commands:
   %mistral ask TEXT         ask, with the options above before TEXT; so does %mistral TEXT of several words
                             answer << %mistral TEXT and answer = %mistral TEXT keep the answer
   %mistral models           the models that can be asked, with window and price, as a DataFrame
+  %mistral usage [SINCE] [GROUP …]  what was used and what it cost, e.g. %mistral usage 30d model day, as a DataFrame
   %mistral config           the settings that hold; %mistral config NAME=VALUE … sets them for this kernel
   %mistral sessions         the conversations of --session
   %mistral reset [NAME]     forget one conversation, or all of them
@@ -71,6 +73,7 @@ class MistralMagics(Magics):
         self.commands: dict[str, Callable[[str], Any]] = {
             "ask": self._ask,
             "models": self._models,
+            "usage": self._usage,
             "config": self._config,
             "sessions": self._sessions,
             "reset": self._reset,
@@ -142,6 +145,9 @@ class MistralMagics(Magics):
     def _models(self, line: str) -> pd.DataFrame:
         _expect_nothing("models", line)
         return model_table(current_session())
+
+    def _usage(self, line: str) -> pd.DataFrame:
+        return usage_command(words(line))
 
     def _config(self, line: str) -> None:
         _say(config_command(words(line)))
