@@ -5,13 +5,16 @@ Promises: nothing that is planned, sent, kept or written down of a masked column
 asked once, and each row gets its own originals back.
 """
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.columns import distinct_texts
+from mistral_nb.engine.records import record_text
 from mistral_nb.errors import InvalidOption
 from mistral_nb.masking.kinds import detectors, report_of
 from mistral_nb.masking.masked_text import MaskedText, mask_text, mask_together, restored
+from mistral_nb.masking.spans import Detector
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,6 +33,9 @@ class MaskedColumn:
         Names that are masked besides what is found by pattern.
     is_mixed
         Whether one answer stands for many rows, so that a placeholder must mean the same in all of them.
+    are_records
+        Whether the texts are values of several columns, as `mistral_nb.engine.records` writes them: each value is looked at by
+        itself, as JSON writes a line end, say, as letters.
 
     Attributes
     ----------
@@ -39,15 +45,18 @@ class MaskedColumn:
         What was masked.
     """
 
-    def __init__(self, column: "pd.Series[Any]", *, names: Iterable[str] = (), is_mixed: bool = False) -> None:
+    def __init__(
+        self, column: "pd.Series[Any]", *, names: Iterable[str] = (), is_mixed: bool = False, are_records: bool = False
+    ) -> None:
         import numpy as np
         import pandas as pd
 
         found_by = detectors(names)
         texts = distinct_texts(column)
         self._numbers = texts.numbers
+        masked_one = _masked_record if are_records else mask_text
         self._masked: list[MaskedText] = (
-            mask_together(texts.texts, found_by) if is_mixed else [mask_text(text, found_by) for text in texts.texts]
+            mask_together(texts.texts, found_by) if is_mixed else [masked_one(text, found_by) for text in texts.texts]
         )
         self._shared = {name: original for each in self._masked for name, original in each.originals.items()}
         self._is_mixed = is_mixed
@@ -94,16 +103,26 @@ class MaskedColumn:
         return pd.Series(array, index=values.index, name=values.name)
 
 
-def masked_column(column: "pd.Series[Any]", mask: Mask, *, is_mixed: bool = False) -> MaskedColumn | None:
+def masked_column(
+    column: "pd.Series[Any]", mask: Mask, *, is_mixed: bool = False, are_records: bool = False
+) -> MaskedColumn | None:
     """Return the masked form of a column; None where `mask` is False, and nothing is to be masked."""
     if mask is False:
         return None
-    return MaskedColumn(column, names=_listed_names(mask), is_mixed=is_mixed)
+    return MaskedColumn(column, names=_listed_names(mask), is_mixed=is_mixed, are_records=are_records)
 
 
 def masked_query(text: str, mask: Mask) -> str:
     """Return a text that goes along with a masked column as it may be sent."""
     return text if mask is False else mask_text(text, detectors(_listed_names(mask))).text
+
+
+def _masked_record(text: str, found_by: Sequence[Detector]) -> MaskedText:
+    """Return the record with its values masked together."""
+    values = json.loads(text)
+    masked = mask_together(list(values.values()), found_by)
+    originals = {name: original for each in masked for name, original in each.originals.items()}
+    return MaskedText(record_text(values, [each.text for each in masked]), originals)
 
 
 def _listed_names(mask: Mask) -> Iterable[str]:

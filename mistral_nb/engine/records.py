@@ -6,7 +6,7 @@ Promises: equal rows give equal texts; a row that lacks one of the values has no
 import datetime
 import json
 import numbers
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -44,11 +44,13 @@ def record_texts(
 
     fills = _fills(fill, columns)
     written = [_written(frame[name], fills.get(name)) for name in columns]
-    records = [
-        None if None in values else json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False)
-        for values in zip(*written, strict=True)
-    ]
+    records = [None if None in values else record_text(columns, values) for values in zip(*written, strict=True)]
     return pd.Series(records, index=frame.index, dtype=object)
+
+
+def record_text(columns: Iterable[str], values: Iterable[str | None]) -> str:
+    """Return the text of a row that has these values."""
+    return json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False)
 
 
 def _fills(fill: Any, columns: Sequence[str]) -> Mapping[str, str]:

@@ -105,6 +105,7 @@ def answered(
     task: "RowTask",
     *,
     further_texts: "Sequence[str]" = (),
+    are_records: bool = False,
     give: "Give | None" = None,
     **options: Unpack[VerbOptions],
 ) -> Any:
@@ -114,6 +115,8 @@ def answered(
     ----------
     further_texts
         Texts that are asked together with those of the column, unless it has none; as they are to be sent, masked if need be.
+    are_records
+        Whether the texts are values of several columns, written by `mistral_nb.engine.records`.
     give
         Makes of the run what the verb gives instead of a column.
     """
@@ -127,7 +130,7 @@ def answered(
     chosen = _checked(options)
     give = give or (lambda run: run.details if chosen["details"] else run.column)
     session = current_session()
-    masked = masked_column(column, chosen["mask"])
+    masked = masked_column(column, chosen["mask"], are_records=are_records)
     texts = texts_to_ask(column if masked is None else masked.column, further_texts)
     plan = session.plan(task, texts, model=chosen["model"], options=_run_options(chosen))
     if chosen["dry_run"]:
@@ -136,7 +139,7 @@ def answered(
         say_what_was_masked(masked.report)
     with asked_through("accessor", verb=task.verb):
         run = session.run(plan)
-    column_run = _column_run(column, run, task, session, chosen, masked)
+    column_run = _column_run(column, run, task, session, chosen, masked, are_records=are_records)
 
     def remember() -> None:
         session.last_run = column_run
@@ -158,13 +161,15 @@ def _column_run(
     session: "Session",
     chosen: VerbOptions,
     masked: "MaskedColumn | None",
+    *,
+    are_records: bool,
 ) -> "ColumnRun":
     from mistral_nb.engine.column_run import ColumnRun
     from mistral_nb.engine.current import current_session
 
     def again(rows: "pd.Series[Any]") -> ColumnRun:
         plain: VerbOptions = {**chosen, "details": False, "background": False, "errors": "coerce"}
-        answered(rows, task, **plain)
+        answered(rows, task, are_records=are_records, **plain)
         last = current_session().last_run
         assert last is not None, "a run that did not raise is the last one"
         return last

@@ -175,6 +175,13 @@ class TestMaskOption:
         assert answers.tolist() == ["Answer to: Dear Anna, hello", "Answer to: Dear Anna, goodbye"]
         assert "Anna" not in sent(api)
 
+    def test_values_of_a_template_are_masked_one_by_one_and_numbered_together(self, api: FakeApi) -> None:
+        frame = pd.DataFrame({"name": ['ask\nContoso "now"'], "text": ["Hello,\nanna@example.org and Contoso"]})
+        answers = frame.mistral.ask("{name}: {text}", mask=["Contoso"])
+
+        assert answers.tolist() == ['Answer to: ask Contoso "now": Hello, anna@example.org and Contoso']
+        assert api.requests[0].text == 'ask\n[NAME_1] "now": Hello,\n[EMAIL_1] and [NAME_1]'
+
     def test_labels_are_left_as_they_are(self, api: FakeApi) -> None:
         labels = pd.Series(["Dear Anna, a bug"]).mistral.classify(["bug", "[NAME_1]"], mask=True)
 

@@ -65,4 +65,4 @@ def ask(
 
     parsed = parsed_template(template, list(frame.columns))
     task = ask_task(parsed, max_words=max_words, instructions=instructions)
-    return answered(record_texts(frame, parsed.fields, fill=fill), task, **options)
+    return answered(record_texts(frame, parsed.fields, fill=fill), task, are_records=True, **options)
