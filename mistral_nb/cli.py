@@ -71,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     download.add_argument("--yes", action="store_true", help="do not ask")
     download.set_defaults(command=_download_model)
 
+    doctor = commands.add_parser(
+        "doctor", help="look at key, endpoint, files and packages; exit code 1 where one fails"
+    )
+    doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
+    doctor.set_defaults(command=_doctor)
+
     login = commands.add_parser("login", help="store an API key in the system's keyring; asks for it without an echo")
     login.set_defaults(command=_login)
     logout = commands.add_parser("logout", help="remove the key from the system's keyring")
@@ -150,6 +156,14 @@ def _agrees(question: str) -> bool:
         return input(question).strip().lower() in {"y", "yes"}
     except EOFError:
         return False
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from mistral_nb.doctor.examination import examine
+
+    report = examine()
+    print(report.to_json() if options.json else report)
+    return report.exit_code
 
 
 def _login(options: argparse.Namespace) -> int:

@@ -8,7 +8,9 @@ exceptions of `mistral_nb.errors`. Importing it does not import the SDK; the fir
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,6 +44,14 @@ MAX_BATCH_TEXTS = 128
 MAX_BATCH_BYTES = 32_000
 
 _NOT_OPTIONS = frozenset({"self", "model", "messages", "stream", "retries", "server_url", "timeout_ms", "http_headers"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Greeting:
+    """What a server says of itself; `server_time` in UTC, to the second, None where it does not tell."""
+
+    models: list[ModelCard]
+    server_time: datetime | None
 
 
 class HostedBackend:
@@ -160,8 +170,14 @@ class HostedBackend:
 
     async def models(self) -> list[ModelCard]:
         """Return the models that the endpoint offers to this key."""
+        return (await self.greeting()).models
+
+    async def greeting(self) -> "Greeting":
+        """Return the models that the endpoint offers to this key, and what its clock says."""
         exchange = await self._client.call(lambda sdk: sdk.models.list_async())
-        return models_from(json_object(exchange.body or b""))
+        return Greeting(
+            models=models_from(json_object(exchange.body or b"")), server_time=_time(exchange.headers.get("date"))
+        )
 
     async def aclose(self) -> None:
         """Close all connections; a later call opens new ones."""
@@ -272,6 +288,13 @@ def _completion(exchange: Exchange, model: str) -> Completion:
     return read_completion(
         exchange.body or b"", headers=exchange.headers, elapsed_seconds=exchange.elapsed_seconds, model=model
     )
+
+
+def _time(date: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(date).astimezone(UTC) if date else None
+    except ValueError:
+        return None
 
 
 def _as_delta(whole: Completion) -> Delta:

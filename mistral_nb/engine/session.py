@@ -296,6 +296,11 @@ class Session:
         name = self.settings.default_model if hosted is None else DEFAULT_MODELS["hosted" if hosted else "embedded"]
         return self._run(self._retry.attempt(self._provider.backend(name).models))
 
+    def limits(self, model: str | None) -> tuple[int | None, int | None]:
+        """Return the requests and the tokens a minute that are known for a model; None while they are not."""
+        limiter = self._provider.limiter(self.model_name(model))
+        return limiter.requests_per_minute, limiter.tokens_per_minute
+
     def cost_usd(self, model: str, usage: TokenUsage, *, is_batch: bool = False) -> Decimal | None:
         """Return what the tokens cost: 0 for an embedded model, None where the price is unknown or another's endpoint answers."""
         return self._provider.cost_usd(model, usage, is_batch=is_batch)

@@ -11,6 +11,7 @@ import pandas as pd
 from mistral_nb.notebook.verb_methods import on_frame, on_series
 from mistral_nb.notebook.verbs.ask import ask
 from mistral_nb.notebook.verbs.classify import classify
+from mistral_nb.notebook.verbs.compare_prices import compare_prices
 from mistral_nb.notebook.verbs.embed import embed
 from mistral_nb.notebook.verbs.mask import mask
 from mistral_nb.notebook.verbs.moderate import moderate
@@ -41,6 +42,7 @@ class SeriesVerbs(_LastRun):
 
     ask = on_series(ask)
     classify = on_series(classify)
+    compare_prices = on_series(compare_prices)
     embed = on_series(embed)
     mask = on_series(mask)
     moderate = on_series(moderate)
@@ -58,6 +60,7 @@ class FrameVerbs(_LastRun):
 
     ask = on_frame(ask)
     classify = on_frame(classify)
+    compare_prices = on_frame(compare_prices)
     embed = on_frame(embed)
     mask = on_frame(mask)
     moderate = on_frame(moderate)

@@ -52,6 +52,7 @@ Line commands:
   %mistral models           the models that can be asked, with window and price, as a DataFrame
   %mistral usage [SINCE] [GROUP …]  what was used and what it cost, e.g. %mistral usage 30d model day, as a DataFrame
   %mistral config           the settings that hold; %mistral config NAME=VALUE … sets them for this kernel
+  %mistral doctor           looks at key, endpoint, files and packages, with the fix of what is wrong; --json
   %mistral sessions         the conversations of --session
   %mistral reset [NAME]     forget one conversation, or all of them
   %mistral fix [HINT]       explain the last exception and propose a cell; shows what it sends
@@ -75,6 +76,7 @@ class MistralMagics(Magics):
             "models": self._models,
             "usage": self._usage,
             "config": self._config,
+            "doctor": self._doctor,
             "sessions": self._sessions,
             "reset": self._reset,
             "fix": self._fix,
@@ -151,6 +153,14 @@ class MistralMagics(Magics):
 
     def _config(self, line: str) -> None:
         _say(config_command(words(line)))
+
+    def _doctor(self, line: str) -> None:
+        from mistral_nb.doctor.examination import examine
+
+        if line.strip() != "--json":
+            _expect_nothing("doctor", line)
+        report = examine()
+        _say(report.to_json() if line.strip() else str(report))
 
     def _sessions(self, line: str) -> None:
         _expect_nothing("sessions", line)

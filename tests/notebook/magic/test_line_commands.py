@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,20 @@ class TestModels:
         table, _ = line(shell, "models")
 
         pd.testing.assert_frame_equal(table, mistral_nb.models())
+
+
+class TestDoctor:
+    def test_it_prints_the_report(self, api: FakeApi, shell: InteractiveShell) -> None:
+        printed = line(shell, "doctor")[1]
+
+        assert f"{api.url} (your own endpoint) answers" in printed
+
+    def test_it_prints_json_where_that_is_asked_for(self, api: FakeApi, shell: InteractiveShell) -> None:
+        assert json.loads(line(shell, "doctor --json")[1])["findings"][0]["name"] == "Python"
+
+    def test_it_takes_nothing_else(self, shell: InteractiveShell) -> None:
+        with pytest.raises(errors.InvalidOption, match="takes nothing"):
+            line(shell, "doctor now")
 
 
 class TestConfig:
