@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import mistral_nb
@@ -20,6 +21,10 @@ from mistral_nb.errors import WeightsMissing
 from tests.fake_api import FakeApi
 
 DEFAULT_HOME = settings.current_settings().home
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("without a clock", deadline=None)
+hypothesis.settings.load_profile("without a clock")
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from mistral_nb.engine.cache import KeptAnswer
 from mistral_nb.engine.columns import details_frame, failures, values_of, with_new_values
 from mistral_nb.engine.rows import PackingAudit, RowsProgress, RowsResult
-from mistral_nb.engine.rows_run import RowsRun
+from mistral_nb.engine.rows_run import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ class ColumnRun:
     def __init__(
         self,
         source: "pd.Series[Any]",
-        run: RowsRun,
+        run: Run,
         *,
         dtype: Any,
         kept: Callable[[list[bytes]], dict[bytes, KeptAnswer]],
@@ -100,7 +100,7 @@ class ColumnRun:
     @cached_property
     def kept_answers(self) -> dict[int, KeptAnswer]:
         """The answers that were kept from before, by the number of their text."""
-        result, keys = self.result, self._run.plan.keys
+        result, keys = self.result, self._run.keys
         from_before = {
             keys[number]: number
             for number, value in enumerate(result.values)

@@ -129,7 +129,10 @@ def with_new_values(
 
 
 def failures(index: "pd.Index[Any]", result: RowsResult) -> "pd.DataFrame":
-    """Return one line per failed row, indexed as the rows are: error (its class), problem, remedy, is_worth_retrying."""
+    """Return one line per failed row, indexed as the rows are: error (its class), problem, remedy, is_worth_retrying.
+
+    A value that does without some of its rows has a line for each distinct text of these.
+    """
     import numpy as np
     import pandas as pd
 
@@ -137,6 +140,9 @@ def failures(index: "pd.Index[Any]", result: RowsResult) -> "pd.DataFrame":
     has_failed[list(result.errors)] = True
     positions = np.flatnonzero(has_failed[result.texts.numbers])
     found = [result.errors[number] for number in result.texts.numbers[positions].tolist()]
+    for number, error in result.left_out:
+        positions = np.append(positions, np.flatnonzero(result.texts.numbers == number))
+        found.append(error)
     words = pd.DataFrame(
         {
             "error": [type(error).__name__ for error in found],

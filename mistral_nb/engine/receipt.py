@@ -5,7 +5,8 @@ Promises: an estimate is called one; an unknown price or limit is said, never gu
 no script and no colour of its own.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 from html import escape
@@ -31,6 +32,9 @@ class Receipt:
         Rows in all; rows without text; distinct texts; distinct texts whose answer is kept from before and costs nothing.
     requests, rows_per_request
         Requests to send, and how many rows share one.
+    requests_for_answers
+        Those of the requests that read answers of the others, as summaries of summaries do. These answers are not there yet, so
+        all that is said of these requests is an estimate.
     prompt_tokens, completion_tokens_expected, completion_tokens_most
         Tokens of those requests, and of their answers: what is expected, and what `max_tokens` or the task's bound allows.
     are_tokens_exact
@@ -55,6 +59,7 @@ class Receipt:
     cached: int
     requests: int
     rows_per_request: int = 1
+    requests_for_answers: int = 0
     prompt_tokens: int
     completion_tokens_expected: int
     completion_tokens_most: int
@@ -101,14 +106,18 @@ class Receipt:
         """Requests, or why there are none."""
         if not self.requests:
             return "0: there is no text" if not self.unique else "0: every answer is kept already"
-        if self.rows_per_request == 1:
-            return f"{self.requests:,}"
-        return f"{self.requests:,}, up to {self.rows_per_request:,} rows in each"
+        shared = "" if self.rows_per_request == 1 else f", up to {self.rows_per_request:,} rows in each"
+        if not self.requests_for_answers:
+            return f"{self.requests:,}{shared}"
+        read_texts = self.requests - self.requests_for_answers
+        return f"{self.requests:,}{shared}: {read_texts:,} read texts, about {self.requests_for_answers:,} read their answers"
 
     @property
     def tokens_text(self) -> str:
         """Tokens to read and to write, and how they are known."""
         how = "counted with Mistral's tokenizer" if self.are_tokens_exact else "estimated"
+        if self.requests_for_answers and self.are_tokens_exact:
+            how = "those of the texts counted with Mistral's tokenizer, those of answers estimated"
         expected, most = self.completion_tokens_expected, self.completion_tokens_most
         written = f"about {expected:,} to write" + (f", at most {most:,}" if most > expected else "")
         return f"{'' if self.are_tokens_exact else 'about '}{self.prompt_tokens:,} to read ({how}), {written}"
@@ -177,6 +186,61 @@ class Receipt:
         if self.price_source and self.cost_usd_most and not is_local(self.model):
             lines.append(("prices from", self.price_source))
         return [*lines, ("time", self.time_text), ("run it", self.run_text)]
+
+
+def added(
+    receipts: Sequence[Receipt],
+    *,
+    verb: str,
+    model: str,
+    rows: int,
+    missing: int,
+    unique: int,
+    cached: int,
+    requests_for_answers: int,
+) -> Receipt:
+    """Return one receipt for runs that follow each other, of which some read the answers of others; the rest as in `Receipt`."""
+    said = Receipt(
+        verb=verb,
+        model=model,
+        rows=rows,
+        missing=missing,
+        unique=unique,
+        cached=cached,
+        requests=sum(one.requests for one in receipts),
+        rows_per_request=max((one.rows_per_request for one in receipts), default=1),
+        requests_for_answers=requests_for_answers,
+        prompt_tokens=sum(one.prompt_tokens for one in receipts),
+        completion_tokens_expected=sum(one.completion_tokens_expected for one in receipts),
+        completion_tokens_most=sum(one.completion_tokens_most for one in receipts),
+        are_tokens_exact=all(one.are_tokens_exact for one in receipts),
+    )
+    if not receipts:
+        return said
+    last = receipts[-1]
+    waits = [one.seconds for one in receipts if one.seconds is not None]
+    return replace(
+        said,
+        cost_usd_expected=sum_known(one.cost_usd_expected for one in receipts),
+        cost_usd_most=sum_known(one.cost_usd_most for one in receipts),
+        batch_cost_usd_expected=sum_known(one.batch_cost_usd_expected for one in receipts),
+        batch_cost_usd_most=sum_known(one.batch_cost_usd_most for one in receipts),
+        seconds=None if len(waits) < len(receipts) else sum(waits),
+        requests_per_minute=last.requests_per_minute,
+        tokens_per_minute=last.tokens_per_minute,
+        price_checked=last.price_checked,
+        price_source=last.price_source,
+    )
+
+
+def sum_known(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    """Return the sum; None when one of them is not known."""
+    total = Decimal(0)
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total
 
 
 def _counted(number: int, noun: str) -> str:

@@ -224,6 +224,8 @@ class RowsResult:
         Tokens of those requests and their price (None: unknown); kept answers add nothing.
     audit
         How packed answers compare with answers to rows asked alone; None when nothing was packed.
+    left_out
+        Where a value stands for many rows: number of the value, and why rows of it could not be read, once for each distinct text.
     """
 
     verb: str
@@ -238,3 +240,9 @@ class RowsResult:
     cost_usd: Decimal | None
     seconds: float
     audit: PackingAudit | None
+    left_out: tuple[tuple[int, MistralNotebookError], ...] = ()
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether a value is missing, or does without some of its rows, because of an error."""
+        return bool(self.errors or self.left_out)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 
 from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.background_loop import background_loop
@@ -21,8 +21,39 @@ from mistral_nb.engine.sending import Sender
 OnProgress = Callable[[RowsProgress], None]
 
 
-def _show_nothing(progress: RowsProgress) -> None:
+def show_nothing(progress: RowsProgress) -> None:
     """Take no notice."""
+
+
+class Run(Protocol):
+    """What asks for the values of a column."""
+
+    @property
+    def verb(self) -> str:
+        """What is asked of each row."""
+
+    @property
+    def keys(self) -> list[bytes]:
+        """Under which each text's answer is kept; none where nothing is."""
+
+    @property
+    def progress(self) -> RowsProgress:
+        """How far the run is."""
+
+    def execute(self, on_progress: OnProgress = show_nothing) -> RowsResult:
+        """Ask what is unanswered and return the result; Ctrl-C keeps what came back.
+
+        Raises
+        ------
+        MistralNotebookError
+            Only what no row could escape (key, model, plan, engine); a row's own error is in the result.
+        """
+
+    def cancel(self) -> None:
+        """Stop a run that another thread executes, or is about to; returns when no request of it is left."""
+
+    def result(self) -> RowsResult:
+        """Return what the run gave so far."""
 
 
 class RowsRun:
@@ -59,18 +90,18 @@ class RowsRun:
         self._is_cancelled = False
 
     @property
+    def verb(self) -> str:
+        return self.plan.task.verb
+
+    @property
+    def keys(self) -> list[bytes]:
+        return self.plan.keys
+
+    @property
     def progress(self) -> RowsProgress:
-        """How far the run is."""
         return self.plan.progress
 
-    def execute(self, on_progress: OnProgress = _show_nothing) -> RowsResult:
-        """Ask what is unanswered and return the result; Ctrl-C keeps what came back.
-
-        Raises
-        ------
-        MistralNotebookError
-            Only what no row could escape (key, model, plan, engine); a row's own error is in the result.
-        """
+    def execute(self, on_progress: OnProgress = show_nothing) -> RowsResult:
         try:
             if self.plan.unanswered:
                 with self._in_use():
@@ -83,13 +114,11 @@ class RowsRun:
         return self.result()
 
     def cancel(self) -> None:
-        """Stop a run that another thread executes, or is about to; returns when no request of it is left."""
         self._is_cancelled = True  # seen by one that the loop does not know yet
         if self._coroutine is not None and self._ended is None:
             background_loop.cancel(self._coroutine)
 
     def result(self) -> RowsResult:
-        """Return what the run gave so far."""
         sender, plan = self._sender, self.plan
         ended = self._ended or time.perf_counter()
         return RowsResult(
@@ -126,7 +155,7 @@ class BackgroundRun:
     2
     """
 
-    def __init__(self, run: RowsRun, *, ended: Callable[[], None], finish: Callable[[], Any]) -> None:
+    def __init__(self, run: Run, *, ended: Callable[[], None], finish: Callable[[], Any]) -> None:
         self._run = run
         self._ended = ended
         self._finish = finish
@@ -169,7 +198,7 @@ class BackgroundRun:
 
     def __repr__(self) -> str:
         state = "cancelled" if self._is_cancelled else "done" if self.is_done else "running"
-        return f"{self._run.plan.task.verb} in the background, {state}: {self.progress}"
+        return f"{self._run.verb} in the background, {state}: {self.progress}"
 
     def _execute(self) -> None:
         try:

@@ -68,6 +68,7 @@ class Sender:
         counter: TokenCounter | None,
         occasion: Occasion,
         report: Report,
+        budget: Budget,
         on_progress: Callable[[RowsProgress], None],
     ) -> None:
         self.errors: dict[int, MistralNotebookError] = {}
@@ -81,7 +82,7 @@ class Sender:
         self._price = price
         self._counter = counter
         self._on_progress = on_progress
-        self._budget = Budget(plan.options.budget_usd)
+        self._budget = budget
         self._shared = SharedQuestions(
             plan,
             cache=cache,

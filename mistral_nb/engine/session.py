@@ -26,13 +26,16 @@ from mistral_nb.completion import (
 from mistral_nb.engine.account import Account
 from mistral_nb.engine.asking import AnswerT, ask, likely_tokens, stream
 from mistral_nb.engine.background_loop import background_loop
+from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.cache import AnswerCache
 from mistral_nb.engine.chat_request import Messages, chat_request, shortened
 from mistral_nb.engine.column_run import ColumnRun
 from mistral_nb.engine.database import Database
 from mistral_nb.engine.estimate import receipt_for
+from mistral_nb.engine.fold import FoldTask
+from mistral_nb.engine.fold_run import FoldRun
 from mistral_nb.engine.ledger import Ledger
-from mistral_nb.engine.occasion import current_occasion
+from mistral_nb.engine.occasion import Occasion, current_occasion
 from mistral_nb.engine.open_request import EndedRequest, OpenRequest, Report, kept_record
 from mistral_nb.engine.plan import RowsPlan, plan_rows
 from mistral_nb.engine.provider import Provider
@@ -44,6 +47,7 @@ from mistral_nb.engine.rows import DistinctTexts, RowTask, RunOptions
 from mistral_nb.engine.rows_run import OnProgress, RowsRun
 from mistral_nb.engine.sending import Sender
 from mistral_nb.engine.structured import complete_as, structured_request
+from mistral_nb.engine.text_groups import TextGroups
 from mistral_nb.engine.tokens import TokenCounter
 from mistral_nb.errors import SET_KEY_LINE, AskedFor, InvalidOption, NotSupported, UnknownPrice
 from mistral_nb.setting_checks import checked_model_name
@@ -226,9 +230,18 @@ class Session:
             batch_price=lambda usage: self.cost_usd(plan.model, usage, is_batch=True),
         )
 
-    def run(self, plan: RowsPlan) -> RowsRun:
-        """Return a run of the plan, not yet begun."""
-        model, occasion = plan.model, current_occasion(plan.task.verb)
+    def run(self, plan: RowsPlan, *, budget: Budget | None = None, occasion: Occasion | None = None) -> RowsRun:
+        """Return a run of the plan, not yet begun.
+
+        Parameters
+        ----------
+        budget
+            One that it shares with other runs; else it has its own.
+        occasion
+            What it is a part of; else what is going on now.
+        """
+        model, asked_on = plan.model, occasion or current_occasion(plan.task.verb)
+        shared_budget = budget or Budget(plan.options.budget_usd)
         # Made here, in the caller's thread: loading a tokenizer takes a second.
         counter = None if plan.options.budget_usd is None else self.token_counter(model)
 
@@ -242,19 +255,25 @@ class Session:
                 retry=self._retry,
                 price=lambda usage: self.cost_usd(model, usage),
                 counter=counter,
-                occasion=occasion,
+                occasion=asked_on,
                 report=self.report,
+                budget=shared_budget,
                 on_progress=on_progress,
             )
 
         def report_kept() -> None:
             if plan.progress.cached:
                 saved_usd = self.cost_usd(model, plan.kept_usage)
-                self.report(EndedRequest(kept_record(occasion, plan.progress.cached, model=model, saved_usd=saved_usd)))
+                self.report(EndedRequest(kept_record(asked_on, plan.progress.cached, model=model, saved_usd=saved_usd)))
 
         run = RowsRun(plan, sender=sender, in_use=self._in_use, ended=report_kept)
         self._runs.add(run)
         return run
+
+    def fold(self, task: FoldTask, groups: TextGroups, *, model: str | None, options: RunOptions) -> FoldRun:
+        """Return a run that makes one answer of each group's texts, not yet begun."""
+        occasion = current_occasion(task.verb)
+        return FoldRun(task, groups, model=self.model_name(model), options=options, occasion=occasion, session=self)
 
     def fill_in_middle(
         self, prompt: str, suffix: str = "", *, model: str | None = None, max_tokens: int | None = None

@@ -66,4 +66,4 @@ class FrameVerbs(_LastRun):
     moderate = on_frame(moderate)
     search = on_frame(search)
     similar = on_frame(similar, other_columns=["to"])
-    summarize = on_frame(summarize)
+    summarize = on_frame(summarize, other_columns=["by"])

@@ -60,7 +60,7 @@ def say_what_was_masked(report: MaskReport) -> None:
 
 def warn_of_failures(result: RowsResult) -> None:
     """Warn once, with the count and the most frequent causes; silent when every row was answered."""
-    if not result.errors:
+    if not result.has_failures:
         return
     warnings.warn(
         f"{failures_text(result)}\n"
@@ -72,7 +72,8 @@ def warn_of_failures(result: RowsResult) -> None:
 
 def failures_text(result: RowsResult) -> str:
     """Return how many rows failed, and the most frequent causes with what to do."""
-    causes = Counter(f"{type(error).__name__}: {error.problem} {error.remedy}" for error in result.errors.values())
+    errors = [*result.errors.values(), *(error for _, error in result.left_out)]
+    causes = Counter(f"{type(error).__name__}: {error.problem} {error.remedy}" for error in errors)
     listed = "\n".join(f"  {count} × {cause}" for cause, count in causes.most_common(3))
     progress = result.progress
     return f"{progress.failed} of {progress.total} rows failed in {result.verb} and are missing:\n{listed}"

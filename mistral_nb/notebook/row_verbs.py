@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from mistral_nb.engine.column_run import ColumnRun
     from mistral_nb.engine.masked_column import MaskedColumn
     from mistral_nb.engine.rows import RowTask, RunOptions
-    from mistral_nb.engine.rows_run import RowsRun
+    from mistral_nb.engine.rows_run import Run
     from mistral_nb.engine.session import Session
 
+    Again = Callable[[pd.Series[Any], "VerbOptions"], None]
     Give = Callable[[ColumnRun], Any]
 
 
@@ -124,57 +125,76 @@ def answered(
     from mistral_nb.engine.current import current_session
     from mistral_nb.engine.masked_column import masked_column
     from mistral_nb.engine.occasion import asked_through
-    from mistral_nb.engine.rows_run import BackgroundRun
-    from mistral_nb.notebook.progress import progress_line, say_what_was_masked
 
-    chosen = _checked(options)
-    give = give or (lambda run: run.details if chosen["details"] else run.column)
+    chosen = checked(options)
     session = current_session()
     masked = masked_column(column, chosen["mask"], are_records=are_records)
     texts = texts_to_ask(column if masked is None else masked.column, further_texts)
-    plan = session.plan(task, texts, model=chosen["model"], options=_run_options(chosen))
+    plan = session.plan(task, texts, model=chosen["model"], options=run_options(chosen))
     if chosen["dry_run"]:
         return replace(session.receipt(plan), masked=None if masked is None else masked.report)
-    if masked is not None:
-        say_what_was_masked(masked.report)
+
+    def again(rows: "pd.Series[Any]", same: VerbOptions) -> None:
+        answered(rows, task, are_records=are_records, **same)
+
     with asked_through("accessor", verb=task.verb):
         run = session.run(plan)
-    column_run = _column_run(column, run, task, session, chosen, masked, are_records=are_records)
+    return executed(column, run, task.dtype, masked=masked, again=again, give=give, chosen=chosen, session=session)
+
+
+def executed(
+    column: "pd.Series[Any]",
+    run: "Run",
+    dtype: Any,
+    *,
+    masked: "MaskedColumn | None",
+    again: "Again",
+    give: "Give | None",
+    chosen: VerbOptions,
+    session: "Session",
+) -> Any:
+    """Return what the verb gives when the run has ended, or the run itself where it goes on in the background.
+
+    Parameters
+    ----------
+    column, dtype
+        Whose index and name the values have, and of which dtype they are.
+    masked
+        The column as it is sent, where it is masked.
+    again
+        Runs the verb over some of the column's rows, with these options.
+    give
+        As in `answered`.
+    chosen
+        All options, as `checked` returns them.
+    """
+    from mistral_nb.engine.column_run import ColumnRun
+    from mistral_nb.engine.current import current_session
+    from mistral_nb.engine.rows_run import BackgroundRun
+    from mistral_nb.notebook.progress import progress_line, say_what_was_masked
+
+    def run_again(rows: "pd.Series[Any]") -> ColumnRun:
+        again(rows, {**chosen, "details": False, "background": False, "errors": "coerce"})
+        last = current_session().last_run
+        assert last is not None, "a run that did not raise is the last one"
+        return last
+
+    if masked is not None:
+        say_what_was_masked(masked.report)
+    column_run = ColumnRun(column, run, dtype=dtype, kept=session.cache.answers, again=run_again, masked=masked)
+    shown: Give = give or (lambda run: run.details if chosen["details"] else run.column)
 
     def remember() -> None:
         session.last_run = column_run
 
     if chosen["background"]:
-        return BackgroundRun(run, ended=remember, finish=lambda: _finished(column_run, chosen, give))
+        return BackgroundRun(run, ended=remember, finish=lambda: _finished(column_run, chosen, shown))
     try:
-        with progress_line(task.verb, run.progress) as show:
+        with progress_line(run.verb, run.progress) as show:
             run.execute(show)
     finally:
         remember()
-    return _finished(column_run, chosen, give)
-
-
-def _column_run(
-    column: "pd.Series[Any]",
-    run: "RowsRun",
-    task: "RowTask",
-    session: "Session",
-    chosen: VerbOptions,
-    masked: "MaskedColumn | None",
-    *,
-    are_records: bool,
-) -> "ColumnRun":
-    from mistral_nb.engine.column_run import ColumnRun
-    from mistral_nb.engine.current import current_session
-
-    def again(rows: "pd.Series[Any]") -> ColumnRun:
-        plain: VerbOptions = {**chosen, "details": False, "background": False, "errors": "coerce"}
-        answered(rows, task, are_records=are_records, **plain)
-        last = current_session().last_run
-        assert last is not None, "a run that did not raise is the last one"
-        return last
-
-    return ColumnRun(column, run, dtype=task.dtype, kept=session.cache.answers, again=again, masked=masked)
+    return _finished(column_run, chosen, shown)
 
 
 def _finished(column_run: "ColumnRun", chosen: VerbOptions, give: "Give") -> Any:
@@ -185,7 +205,7 @@ def _finished(column_run: "ColumnRun", chosen: VerbOptions, give: "Give") -> Any
 
     current_session().last_run = column_run  # of a run in the background, whose result is looked at now
     given = give(column_run)
-    if column_run.result.errors and chosen["errors"] == "raise":
+    if column_run.result.has_failures and chosen["errors"] == "raise":
         raise RowsFailed(
             failures_text(column_run.result),
             "The error's .result holds what was answered, .failed the failed rows; df.mistral.last_run.retry() asks these again.",
@@ -196,7 +216,8 @@ def _finished(column_run: "ColumnRun", chosen: VerbOptions, give: "Give") -> Any
     return given
 
 
-def _run_options(chosen: VerbOptions) -> "RunOptions":
+def run_options(chosen: VerbOptions) -> "RunOptions":
+    """Return those of the checked options that a run has to know."""
     from mistral_nb.engine.budget import checked_budget
     from mistral_nb.engine.rows import RunOptions
 
@@ -225,7 +246,7 @@ def _checked_temperature(temperature: float | None) -> float | None:
     return float(temperature)
 
 
-def _checked(options: VerbOptions) -> VerbOptions:
+def checked(options: VerbOptions) -> VerbOptions:
     """Return all options; InvalidOption for one with a value it can't have."""
     from mistral_nb.errors import InvalidOption
 

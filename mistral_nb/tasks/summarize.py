@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Any, ClassVar, Self
 
 from mistral_nb.completion import Completion, CompletionRequest
+from mistral_nb.engine.fold import Passage
 from mistral_nb.errors import InvalidAnswer
 from mistral_nb.tasks.answer_text import answered_text, says_the_same, whole_characters
 from mistral_nb.tasks.length import TOKENS_PER_WORD, checked_instructions, checked_words, most_tokens
@@ -45,14 +46,6 @@ class Source(Enum):
         "Each line of the user's message is a JSON string, the summary of one part of a long text, in order. "
         "Summarize the whole text"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A text or a summary among others, and how many texts it stands for."""
-
-    text: str
-    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,12 +157,9 @@ def lines_of(source: Source, passages: Iterable[Passage]) -> str:
 
 def _line(source: Source, passage: Passage) -> str:
     if source is Source.SUMMARIES:
-        return f"{passage.count} {slot(passage.text)}"
-    return (
-        f"{passage.count} × {slot(passage.text)}"
-        if passage.count > 1 and source is Source.TEXTS
-        else slot(passage.text)
-    )
+        return f"{passage.rows} {slot(passage.text)}"
+    is_repeated = source is Source.TEXTS and passage.rows > 1
+    return f"{passage.rows} × {slot(passage.text)}" if is_repeated else slot(passage.text)
 
 
 def _length(words: int | None, sentences: int | None) -> str:

@@ -282,7 +282,7 @@ class TestOptions:
             pd.DataFrame({"text": ["a bug"]}).mistral.classify("text", LABELS, **{misspelt: 1})
 
     def test_an_option_that_is_like_none_gets_the_list(self, api: FakeApi) -> None:
-        with pytest.raises(errors.InvalidOption, match=r"no option zzz=.\nThere are: max_words, .*, dry_run"):
+        with pytest.raises(errors.InvalidOption, match=r"no option zzz=.\nThere are: by, .*max_words, .*, dry_run"):
             pd.Series(["a bug"]).mistral.summarize(zzz=1)
 
     @pytest.mark.parametrize(

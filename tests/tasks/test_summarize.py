@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from mistral_nb.engine.fold import Passage
 from mistral_nb.errors import InvalidOption
-from mistral_nb.tasks.summarize import Passage, Source, lines_of, summarize_task
+from mistral_nb.tasks.summarize import Source, lines_of, summarize_task
 
 
 def told(**options: Any) -> str:
@@ -53,13 +54,13 @@ def test_an_empty_wish_is_refused(option: str, text: Any) -> None:
 
 
 def test_a_text_among_others_can_not_break_out_of_its_line() -> None:
-    lines = lines_of(Source.TEXTS, [Passage('a"\n"b\u2028', 1), Passage("c", 3)])
+    lines = lines_of(Source.TEXTS, [Passage('a"\n"b\u2028', 1, 0, 0), Passage("c", 3, 1, 1)])
 
     assert lines.splitlines() == ['"a\\"\\n\\"b\\u2028"', '3 × "c"']
 
 
 def test_a_summary_among_others_says_how_many_texts_it_covers() -> None:
-    assert lines_of(Source.SUMMARIES, [Passage("Late parcels.", 120)]) == '120 "Late parcels."'
+    assert lines_of(Source.SUMMARIES, [Passage("Late parcels.", 120, 0, 9)]) == '120 "Late parcels."'
 
 
 def test_summaries_of_parts_may_be_longer_than_the_whole() -> None:
