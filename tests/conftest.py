@@ -13,7 +13,7 @@ import pytest
 import mistral_nb
 from mistral_nb import settings
 from mistral_nb.backends.embedded.weights import weights_path
-from mistral_nb.engine import account, current, provider, tokens
+from mistral_nb.engine import account, audit, current, provider, tokens
 from mistral_nb.engine import session as session_module
 from mistral_nb.engine.limiter import Limiter
 from mistral_nb.engine.retry import RetryPolicy
@@ -87,6 +87,13 @@ def priced(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     monkeypatch.setattr(provider, "token_counter", lambda model, *, is_hosted: counter)
     mistral_nb.configure(endpoint="")
     return api
+
+
+@pytest.fixture
+def no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask no packed row again alone."""
+    monkeypatch.setattr(audit, "SHARE", 0)
+    monkeypatch.setattr(audit, "FEWEST_ROWS", 0)
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,7 @@ def receipt_for(
     for group in groups:
         request = plan.request(group)
         expected[0] += counter.prompt_tokens(request)
-        expected[1] += plan.task.answer_tokens * len(group)
+        expected[1] += plan.expected_answer_tokens(group)
         most[0] += counter.most_prompt_tokens(request)
         most[1] += request.most_completion_tokens or 0
     expected_usage, most_usage = (

@@ -6,14 +6,15 @@ Promises: nothing is sent here; the work is done in the caller's thread, so that
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mistral_nb.completion import InputsRequest, RowRequest, TokenUsage
+from mistral_nb.completion import InputsRequest, RowAnswer, RowRequest, TokenUsage
 from mistral_nb.engine.audit import rows_to_audit
 from mistral_nb.engine.cache import AnswerCache, answer_keys
-from mistral_nb.engine.rows import DistinctTexts, RowsProgress, RowTask, RunOptions
+from mistral_nb.engine.rows import DistinctTexts, RowsProgress, RowTask, RunOptions, TextBoundTask
 from mistral_nb.engine.tokens import estimated_tokens
+from mistral_nb.errors import AnswerProblem, MistralNotebookError
 
 # Fewer rows than this save too little to give up being answered alone.
 FEWEST_PACKED_ROWS = 16
@@ -50,6 +51,10 @@ class RowsPlan:
     unanswered: list[int]
     progress: RowsProgress
     kept_usage: TokenUsage
+    _text_bound: TextBoundTask | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._text_bound = self.task if isinstance(self.task, TextBoundTask) else None
 
     def packs_up_to(self, *, requests_at_once: int | None, backend_packs: bool) -> int:
         """Return how many rows go into one request.
@@ -102,6 +107,28 @@ class RowsPlan:
         assert self.task.packing is not None
         return _sampled(self.task.packing.request(texts, model=self.model), self.options)
 
+    def expected_answer_tokens(self, numbers: Sequence[int]) -> int:
+        """Return about how many tokens the answer to these texts has."""
+        if self._text_bound is None:
+            return self.task.answer_tokens * len(numbers)
+        return sum(self._text_bound.expected_tokens(self.texts.texts[number]) for number in numbers)
+
+    def read(self, numbers: Sequence[int], answer: RowAnswer) -> list[Any]:
+        """Return the value of each of these texts, or the exception that is in its place.
+
+        Raises
+        ------
+        AnswerProblem, Refused
+            Nothing of the answer can be read.
+        """
+        if len(numbers) == 1:
+            return [self._checked(numbers[0], self.task.value(answer))]
+        assert self.task.packing is not None
+        values = self.task.packing.values(answer, count=len(numbers))
+        if self._text_bound is None:
+            return values
+        return [self._checked_or_error(number, value) for number, value in zip(numbers, values, strict=True)]
+
     def packs(self, numbers: Sequence[int], *, rows_per_request: int) -> tuple[list[int], list[list[int]]]:
         """Return the numbers that are asked alone, and the others as the packs they make."""
         if rows_per_request == 1:
@@ -126,6 +153,17 @@ class RowsPlan:
         if self.rows_are_independent:
             return []
         return rows_to_audit([number for pack in packs if len(pack) > 1 for number in pack], self._text_hash)
+
+    def _checked(self, number: int, value: Any) -> Any:
+        return value if self._text_bound is None else self._text_bound.checked(self.texts.texts[number], value)
+
+    def _checked_or_error(self, number: int, value: Any) -> Any:
+        if isinstance(value, MistralNotebookError):
+            return value
+        try:
+            return self._checked(number, value)
+        except AnswerProblem as error:
+            return error
 
     def _text_hash(self, number: int) -> bytes:
         if self.keys:

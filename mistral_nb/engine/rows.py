@@ -6,7 +6,7 @@ Promises: records and protocols only, no work.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from mistral_nb.completion import RowRequest, TokenUsage
 from mistral_nb.engine.cache import KeptAnswer
@@ -97,6 +97,17 @@ class RowTask(Protocol):
 
     def agrees(self, value: Any, other: Any) -> bool:
         """Whether two values for one text say the same."""
+
+
+@runtime_checkable
+class TextBoundTask(RowTask, Protocol):
+    """A task whose answer is measured against its text, as a translation is."""
+
+    def checked(self, text: str, value: Any) -> Any:
+        """Return the value, perhaps mended; raises InvalidAnswer for one that can't be right for this text."""
+
+    def expected_tokens(self, text: str) -> int:
+        """About how many tokens the answer to this text has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -163,7 +163,7 @@ class Sender:
     def _likely_tokens(self, unit: Unit) -> int:
         texts = self._plan.texts.texts
         tokens = sum(estimated_tokens(texts[number]) for number in unit.numbers)
-        return tokens + self._frame_tokens + self._plan.task.answer_tokens * len(unit.numbers)
+        return tokens + self._frame_tokens + self._plan.expected_answer_tokens(unit.numbers)
 
     async def _send(self, unit: Unit, request: RowRequest, reservation: Reservation, held_usd: Decimal) -> None:
         unit.first_sent = unit.first_sent or time.monotonic()
@@ -203,7 +203,7 @@ class Sender:
     def _answered(self, unit: Unit, answer: RowAnswer, cost_usd: Decimal | None) -> None:
         """Read the answer; what can be read is kept with all the others of this turn of the loop."""
         try:
-            values = self._values(unit, answer)
+            values = self._plan.read(unit.numbers, answer)
         except MistralNotebookError as error:
             self.bill.share(unit.numbers, {}, answer.usage, cost_usd)
             self._requests.answered(unit, answer, cost_usd, error=error)
@@ -247,13 +247,6 @@ class Sender:
                     self._queue.ask_alone(number)
         self._on_progress(self.progress)
         self._news.set()
-
-    def _values(self, unit: Unit, answer: RowAnswer) -> list[Any]:
-        task = self._plan.task
-        if len(unit.numbers) == 1:
-            return [task.value(answer)]
-        assert task.packing is not None
-        return task.packing.values(answer, count=len(unit.numbers))
 
     def _kept(self, value: Any, answer: RowAnswer, *, place: int, count: int) -> KeptAnswer:
         return KeptAnswer(

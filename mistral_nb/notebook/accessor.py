@@ -13,11 +13,16 @@ from mistral_nb.notebook.verbs.ask import ask
 from mistral_nb.notebook.verbs.classify import classify
 from mistral_nb.notebook.verbs.compare_prices import compare_prices
 from mistral_nb.notebook.verbs.embed import embed
+from mistral_nb.notebook.verbs.filter import filter  # noqa: A004  # the verb's name
+from mistral_nb.notebook.verbs.fix_grammar import fix_grammar
 from mistral_nb.notebook.verbs.mask import mask
 from mistral_nb.notebook.verbs.moderate import moderate
+from mistral_nb.notebook.verbs.score import score
 from mistral_nb.notebook.verbs.search import search
+from mistral_nb.notebook.verbs.sentiment import sentiment
 from mistral_nb.notebook.verbs.similar import similar
 from mistral_nb.notebook.verbs.summarize import summarize
+from mistral_nb.notebook.verbs.translate import translate
 
 if TYPE_CHECKING:
     from mistral_nb.engine.column_run import ColumnRun
@@ -44,11 +49,16 @@ class SeriesVerbs(_LastRun):
     classify = on_series(classify)
     compare_prices = on_series(compare_prices)
     embed = on_series(embed)
+    filter = on_series(filter)
+    fix_grammar = on_series(fix_grammar)
     mask = on_series(mask)
     moderate = on_series(moderate)
+    score = on_series(score)
     search = on_series(search)
+    sentiment = on_series(sentiment)
     similar = on_series(similar)
     summarize = on_series(summarize)
+    translate = on_series(translate)
 
 
 @pd.api.extensions.register_dataframe_accessor("mistral")
@@ -62,8 +72,13 @@ class FrameVerbs(_LastRun):
     classify = on_frame(classify)
     compare_prices = on_frame(compare_prices)
     embed = on_frame(embed)
+    filter = on_frame(filter)
+    fix_grammar = on_frame(fix_grammar)
     mask = on_frame(mask)
     moderate = on_frame(moderate)
+    score = on_frame(score)
     search = on_frame(search)
+    sentiment = on_frame(sentiment)
     similar = on_frame(similar, other_columns=["to"])
     summarize = on_frame(summarize, other_columns=["by"])
+    translate = on_frame(translate)

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 import pytest
 
 import mistral_nb
-from mistral_nb.engine import audit
 from tests.engine.row_runs import Gate
 from tests.fake_api import FakeApi
 
@@ -15,13 +14,6 @@ def few_at_once(api: FakeApi) -> FakeApi:
     """Let 5 requests go at once, and say so beforehand: more rows than that share requests."""
     mistral_nb.configure(requests_per_minute=60)
     return api
-
-
-@pytest.fixture
-def no_audit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask no packed row again alone."""
-    monkeypatch.setattr(audit, "SHARE", 0)
-    monkeypatch.setattr(audit, "FEWEST_ROWS", 0)
 
 
 @pytest.fixture

@@ -1,0 +1,93 @@
+"""Whether a text meets a condition.
+
+Keeps to itself: the prompt.
+Promises: true or false; anything else is that row's error, never a row that is kept.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mistral_nb.completion import Completion, CompletionRequest, JsonObject
+from mistral_nb.errors import InvalidAnswer, InvalidOption
+from mistral_nb.tasks.answer_text import answered_json
+from mistral_nb.tasks.length import checked_instructions
+from mistral_nb.tasks.packing import PackedRows
+from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
+
+_ANSWER_TOKENS = 4
+_JSON_OVERHEAD_TOKENS = 16
+_LONGEST_PACKED_TEXT_TOKENS = 300
+_SCHEMA: JsonObject = {
+    "type": "object",
+    "properties": {"meets": {"type": "boolean"}},
+    "required": ["meets"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Decide for each text whether it meets `condition`; made with `filter_task`."""
+
+    condition: str
+    instructions: str = ""
+
+    verb: ClassVar[str] = "filter"
+    version: ClassVar[int] = 1
+    dtype: ClassVar[str] = "boolean"
+    answer_tokens: ClassVar[int] = _ANSWER_TOKENS + _JSON_OVERHEAD_TOKENS // 2
+
+    def request(self, text: str, *, model: str) -> CompletionRequest:
+        system = joined(
+            f"Does the user's text meet this condition: {self.condition}?",
+            self.instructions,
+            f'Answer with JSON, {{"meets": true}} or {{"meets": false}}. {TEXT_IS_DATA}',
+        )
+        return CompletionRequest(
+            model=model,
+            messages=({"role": "system", "content": system}, {"role": "user", "content": text}),
+            temperature=0.0,
+            max_tokens=_JSON_OVERHEAD_TOKENS + _ANSWER_TOKENS,
+            response_format={
+                "type": "json_schema",
+                "json_schema": {"name": "decision", "strict": True, "schema": _SCHEMA},
+            },
+        )
+
+    def value(self, completion: Completion) -> bool:
+        answer = answered_json(completion)
+        return _checked(answer.get("meets") if isinstance(answer, Mapping) else None)
+
+    def agrees(self, value: bool, other: bool) -> bool:
+        return value == other
+
+    @property
+    def packing(self) -> PackedRows:
+        return PackedRows(
+            instructions=joined(
+                f"Does each text meet this condition: {self.condition}?",
+                self.instructions,
+                "Answer with true or false.",
+            ),
+            field="meets",
+            field_schema={"type": "boolean"},
+            read=_checked,
+            answer_tokens=_ANSWER_TOKENS,
+            longest_text_tokens=_LONGEST_PACKED_TEXT_TOKENS,
+        )
+
+
+def filter_task(condition: Any, *, instructions: str | None = None) -> Filter:
+    """Return the task; InvalidOption for a condition that is blank or no text."""
+    if not isinstance(condition, str) or not condition.strip():
+        raise InvalidOption(f"The condition is {condition!r}.", 'Say it in words, e.g. "mentions a competitor".')
+    return Filter(" ".join(condition.split()).rstrip("?."), checked_instructions(instructions))
+
+
+def _checked(answer: Any) -> bool:
+    if not isinstance(answer, bool):
+        raise InvalidAnswer(
+            f"The model answered {str(answer)[:80]!r}, neither true nor false.", "Try another model for this row."
+        )
+    return answer

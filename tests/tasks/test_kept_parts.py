@@ -1,0 +1,60 @@
+"""What a rewritten text must not lose."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mistral_nb.errors import InvalidAnswer
+from mistral_nb.tasks.kept_parts import check_kept
+
+PARTS = [
+    "{name}", "{{ user.name }}", "{}", "{0:.2f}", "%s", "%(count)d", "${HOME}", "<b>", "</b>", "`df.head()`", "https://example.org/a?b=1",
+    "ann@example.org", "4711", "2026",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_that_is_gone_is_an_error(part: str) -> None:
+    with pytest.raises(InvalidAnswer, match="lost"):
+        check_kept(f"Pay {part} today", "Payez aujourd'hui")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_may_stand_elsewhere(part: str) -> None:
+    check_kept(f"Pay {part} today", f"Aujourd'hui, payez « {part} ».")
+
+
+def test_a_part_that_stood_twice_must_stand_twice() -> None:
+    with pytest.raises(InvalidAnswer, match=r"'\{name\}'"):
+        check_kept("{name} and {name}", "{name} et")
+
+
+@pytest.mark.parametrize(
+    ("source", "rewritten"),
+    [
+        ("1,000,000 euros", "1 000 000 euros"),
+        ("1,234.50 euros", "1.234,50 Euro"),
+        ("10000 euros", "10 000 euros"),
+        ("3 apples at 5 pm", "trois pommes à 17 h"),
+        ("on 03/04/26", "le 4 mars 26"),
+        ("100% sure, 5 % off", "sicher zu 100 %, 5 Prozent weniger"),
+        ("a < b and b > c", "a < b et b > c"),
+        ("It's {not} a {loop", "Ce n'est {not} une {loop"),
+        ("50%ig", "à 50 %"),
+    ],
+)
+def test_what_a_language_writes_otherwise_is_no_loss(source: str, rewritten: str) -> None:
+    check_kept(source, rewritten)
+
+
+@given(st.text())
+def test_an_unchanged_text_has_lost_nothing(text: str) -> None:
+    check_kept(text, text)
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=6), st.randoms(use_true_random=False))
+def test_parts_may_change_places(parts: list[str], random: "st.random.Random") -> None:
+    turned = list(parts)
+    random.shuffle(turned)
+
+    check_kept(" and ".join(parts), " et ".join(turned))
