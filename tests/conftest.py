@@ -3,6 +3,8 @@
 import asyncio
 import functools
 import os
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,3 +127,17 @@ def embedded(embedded_home: Path) -> Path:
         file.unlink()
     mistral_nb.configure(home=embedded_home, model="local-tiny")
     return embedded_home
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the front end's packages, installed as its lock file says, or skip (in CI: fail)."""
+    npm = shutil.which("npm")
+    if npm is None and not os.environ.get("CI"):
+        pytest.skip("there is no npm, which installs the front end's packages")
+    assert npm is not None, "CI needs npm: .ci/run installs it"
+    source = Path(mistral_nb.__file__).parent / "notebook" / "chat" / "frontend"
+    folder = tmp_path_factory.mktemp("frontend") / "frontend"
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("node_modules"))
+    subprocess.run([npm, "ci"], cwd=folder, check=True, capture_output=True)
+    return folder / "node_modules"

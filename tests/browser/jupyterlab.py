@@ -11,15 +11,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from playwright.sync_api import Page
 
 CHROMIUM = Path("/usr/bin/chromium")
 START_SECONDS = 90.0
+PATIENCE_SECONDS = 60.0
 
 # The front end is reached through its own application object, so that nothing depends on how a page is laid out.
 _NOTEBOOK = """(() => {
@@ -83,7 +85,7 @@ def jupyterlab(root: Path, configuration: Path, environment: dict[str, str]) -> 
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        _until(lambda: process.poll() is not None or _answers(f"{url}/api/status"), START_SECONDS)
+        until(lambda: process.poll() is not None or _answers(f"{url}/api/status"), START_SECONDS)
         if process.poll() is not None:
             log.seek(0)
             raise RuntimeError(log.read())
@@ -94,10 +96,19 @@ def jupyterlab(root: Path, configuration: Path, environment: dict[str, str]) -> 
         log.close()
 
 
+def write_notebook(path: Path, *cells: str) -> None:
+    """Write a notebook of code cells."""
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell) for cell in cells],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+    nbformat.write(notebook, path)
+
+
 def open_notebook(page: Page, url: str, name: str) -> None:
     """Open a notebook and wait until its kernel can take a cell."""
     page.goto(f"{url}/lab/tree/{name}?reset")
-    _until(lambda: page.evaluate(_STATE) == "idle", START_SECONDS)
+    until(lambda: page.evaluate(_STATE) == "idle", START_SECONDS)
 
 
 def run_all(page: Page) -> list[list[dict[str, Any]]]:
@@ -114,7 +125,7 @@ def start_cell(page: Page, number: int) -> None:
 def run_cell(page: Page, number: int) -> list[dict[str, Any]]:
     """Run one cell and return its outputs."""
     start_cell(page, number)
-    _until(lambda: page.evaluate(_CELLS)[number][1] is not None and page.evaluate(_STATE) == "idle", START_SECONDS)
+    until(lambda: page.evaluate(_CELLS)[number][1] is not None and page.evaluate(_STATE) == "idle", START_SECONDS)
     return outputs_of(page, number)
 
 
@@ -134,9 +145,28 @@ def interrupt(page: Page) -> None:
     page.evaluate('window.jupyterapp.commands.execute("notebook:interrupt-kernel")')
 
 
+def restart(page: Page) -> None:
+    """Restart the kernel, as the button does after its question."""
+    page.evaluate(f"async () => {{ await {_NOTEBOOK}.sessionContext.session.kernel.restart(); }}")
+
+
 def choose_theme(page: Page, name: str) -> None:
     """Change the theme, e.g. to "JupyterLab Dark"."""
     page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})", name)
+
+
+def command(page: Page, name: str) -> None:
+    """Carry out a command of JupyterLab's, without waiting for a dialog that it opens."""
+    page.evaluate("name => { window.jupyterapp.commands.execute(name); }", name)
+
+
+def until(is_so: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> None:
+    """Poll until it is so; TimeoutError after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not so within {seconds:g} s")
+        time.sleep(0.05)
 
 
 def _answers(url: str) -> bool:
@@ -145,12 +175,3 @@ def _answers(url: str) -> bool:
             return True
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
-
-
-def _until(is_so: Any, seconds: float) -> None:
-    """Poll until it is so; TimeoutError after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not so within {seconds:g} s")
-        time.sleep(0.05)

@@ -9,7 +9,9 @@ is answered with why, and what was typed goes back.
 import atexit
 import weakref
 from collections.abc import Sequence
+from contextvars import Context, copy_context
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +63,7 @@ class ChatPanel(AnyWidget):
         super().__init__()
         self._below: DisplayHandle | None = None
         self._shown_in: int | None = None
+        self._page_context: Context | None = None
         transcript_name = f"mistral-nb-of-{self.model_id}"
         self._transcript = Transcript(transcript_name)
         self._conversation = ChatConversation(
@@ -205,19 +208,32 @@ class ChatPanel(AnyWidget):
         """Tell the page of a change; called in the order of the changes, from any thread."""
         if self.comm is None:  # closed
             return
-        self.send(dict(message))
+        self._send_to_page(message)
         # Each time it is the whole transcript that is sent, so not for every call of a tool.
         has_ended = message["kind"] == "dropped" or (message["kind"] == "turn" and message["turn"]["state"] in _ENDED)
         if self._below is not None and has_ended:
             self._below.update(self._transcript.bundle(self.turns), raw=True)
 
+    def _send_to_page(self, message: JsonObject) -> None:
+        """Send as if in answer to the page's last message.
+
+        ipykernel 7.4 hands the page's messages to the (sub)shell to which the last message from here belonged. Sent from the thread
+        of an answer, that would be the shell of the cells, where a stop would wait for the end of the cell that runs.
+        """
+        send = partial(self.send, dict(message))
+        if self._page_context is None:
+            send()
+        else:
+            self._page_context.copy().run(send)
+
     def _from_page(self, _widget: object, content: Any, buffers: Sequence[memoryview]) -> None:
         """Do what the page asks for; called from any thread."""
+        self._page_context = copy_context()
         try:
             self._obey(content, buffers)
         except MistralNotebookError as error:
             draft = content.get("draft") if isinstance(content, dict) else None
-            self.send({"kind": "refused", "draft": draft, "error": error_json(error)})
+            self._send_to_page({"kind": "refused", "draft": draft, "error": error_json(error)})
 
     def _obey(self, content: Any, buffers: Sequence[memoryview]) -> None:
         conversation = self._conversation
@@ -243,7 +259,7 @@ class ChatPanel(AnyWidget):
                 conversation.clear()
             case {"kind": "export", "format": str(format_name)}:
                 text = exported(format_name, self.turns, self.messages)
-                self.send({"kind": "file", "name": f"conversation.{format_name}", "text": text})
+                self._send_to_page({"kind": "file", "name": f"conversation.{format_name}", "text": text})
 
 
 def chat(

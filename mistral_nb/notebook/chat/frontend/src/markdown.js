@@ -22,7 +22,7 @@ const LANGUAGES = { bash, css, diff, javascript, json, markdown, python, r, sql,
 for (const [name, language] of Object.entries(LANGUAGES)) hljs.registerLanguage(name, language);
 
 const SAFE_ADDRESS = /^(?:https?:\/\/|mailto:)/i;
-const OUR_CLASS = /^(?:hljs[\w-]*|maths|language_)$/;
+const OUR_CLASS = /^(?:heading|hljs[\w-]*|maths)$/;
 // Highlighting takes longer than a frame beyond this.
 const MOST_HIGHLIGHTED_CHARACTERS = 20_000;
 
@@ -57,10 +57,9 @@ const renderer = {
   image: ({ href, title, text }) => escaped(`[image: ${text || title || href}]`),
   checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
   code: ({ text, lang }) => `<pre><code>${highlighted(text, lang)}</code></pre>`,
-  heading({ tokens, depth }) {
-    // The panel is a part of somebody else's page, whose outline begins above it.
-    const tag = `h${Math.min(6, depth + 2)}`;
-    return `<${tag}>${this.parser.parseInline(tokens)}</${tag}>`;
+  heading({ tokens }) {
+    // The panel is a part of somebody else's page, in whose outline an answer has no place.
+    return `<p class="heading">${this.parser.parseInline(tokens)}</p>`;
   },
   link({ href, title, tokens }) {
     const text = this.parser.parseInline(tokens);
@@ -85,7 +84,7 @@ purifier.addHook("afterSanitizeAttributes", (node) => {
 
 const ALLOWED = {
   ALLOWED_TAGS: [
-    ...["a", "blockquote", "br", "code", "del", "em", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "span"],
+    ...["a", "blockquote", "br", "code", "del", "em", "hr", "li", "ol", "p", "pre", "span"],
     ...["strong", "table", "tbody", "td", "th", "thead", "tr", "ul"],
   ],
   ALLOWED_ATTR: ["align", "class", "href", "start", "title"],

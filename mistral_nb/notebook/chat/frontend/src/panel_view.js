@@ -44,7 +44,7 @@ export class PanelView {
     );
     this._status = element("p", { class: "status", role: "status" });
     this._connection = element("p", { class: "note" });
-    this._hider = element("style");
+    this._hider = element("style", { class: "hider" });
     this.node = element(
       "section",
       {

@@ -1,0 +1,77 @@
+"""One Chromium for the tests of a module, and a JupyterLab whose kernels ask the fake API."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from tests.browser.jupyterlab import CHROMIUM, jupyterlab, open_notebook, run_cell, write_notebook
+from tests.fake_api import FakeApi
+
+SCREENSHOTS = Path(__file__).parent / "screenshots"
+PATIENCE_MILLISECONDS = 60_000
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    if not CHROMIUM.exists() and not os.environ.get("CI"):
+        pytest.skip(f"there is no {CHROMIUM}")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    page = chromium.new_page(viewport={"width": 1280, "height": 1400})
+    page.set_default_timeout(PATIENCE_MILLISECONDS)
+    yield page
+    page.context.close()
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Return the folder of the pictures that are to be looked at."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    return SCREENSHOTS
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeApi, str, Path]]:
+    """Serve one JupyterLab for these tests, whose kernels ask the fake API."""
+    root = tmp_path_factory.mktemp("lab")
+    with FakeApi() as api:
+        environment = {
+            "MISTRAL_NB_ENDPOINT": api.url,
+            "MISTRAL_API_KEY": api.api_key,
+            "MISTRAL_NB_HOME": str(root / "home"),
+        }
+        (root / "notebooks").mkdir()
+        with jupyterlab(root / "notebooks", root / "jupyter", environment) as url:
+            yield api, url, root / "notebooks"
+
+
+@pytest.fixture
+def api(served: tuple[FakeApi, str, Path]) -> FakeApi:
+    served[0].reset()
+    return served[0]
+
+
+@pytest.fixture
+def opened(served: tuple[FakeApi, str, Path], page: Page, request: pytest.FixtureRequest) -> Callable[..., Page]:
+    """Open a notebook with these cells, below one that loads the extension and has been run."""
+
+    def open_cells(*cells: str) -> Page:
+        _, url, folder = served
+        name = f"{request.node.name}.ipynb"
+        write_notebook(folder / name, "%load_ext mistral_nb", *cells)
+        open_notebook(page, url, name)
+        run_cell(page, 0)
+        return page
+
+    return open_cells

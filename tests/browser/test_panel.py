@@ -1,0 +1,207 @@
+"""The panel in a real JupyterLab: beside a kernel that may be busy, restarted or gone."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, WebSocket
+
+from tests.browser.answers import ATTACK, BEAUTIFUL
+from tests.browser.jupyterlab import (
+    cells_of,
+    choose_theme,
+    command,
+    jupyterlab,
+    open_notebook,
+    restart,
+    run_cell,
+    start_cell,
+    until,
+    write_notebook,
+)
+from tests.browser.panel_module import PNG
+from tests.fake_api import FakeApi, Fault
+
+pytestmark = pytest.mark.browser
+
+IMPORT = "import mistral_nb"
+CHAT = "panel = mistral_nb.chat()"
+ASKS_FIRST = '''@mistral_nb.tool(confirm=True)
+def weather(city: str) -> str:
+    """Return the weather."""
+    return "sunny"'''
+
+
+def field(page: Page) -> Locator:
+    return page.get_by_label("Question", exact=True)
+
+
+def panel(page: Page) -> Locator:
+    return page.locator(".mistral-chat")
+
+
+def ask(page: Page, text: str) -> None:
+    field(page).fill(text)
+    field(page).press("Enter")
+
+
+def test_a_conversation_with_a_frame_and_a_tool(api: FakeApi, opened: Callable[..., Page], screenshots: Path) -> None:
+    """Send, stream, allow a call, put code into a cell, see it in the dark, change the model, and read it all from Python."""
+    frame = "import pandas as pd\nsales = pd.DataFrame({'town': ['Lyon', 'Nice'], 'sold': [3, 5]})"
+    page = opened(
+        f"{IMPORT}\n{frame}\n{ASKS_FIRST}", "panel = mistral_nb.chat(df=sales, tools=[weather])", "len(panel.turns)"
+    )
+    run_cell(page, 1)
+    run_cell(page, 2)
+    field(page).wait_for()
+    preview = page.get_by_label("What is sent of sales")
+    page.get_by_text("Shared: sales: schema and 2 rows").click()
+    assert "Lyon" in preview.inner_text()
+    page.get_by_text("Shared: sales: schema and 2 rows").click()
+
+    ask(page, "What is the weather in Paris?")
+    page.get_by_role("button", name="Allow").wait_for()
+    page.screenshot(path=screenshots / "panel_tool_approval.png")
+    page.get_by_role("button", name="Allow").click()
+    panel(page).get_by_text("The tool says: sunny").wait_for()
+
+    api.play(Fault(content=BEAUTIFUL, bytes_per_second=20_000))
+    ask(page, "Churn?")
+    panel(page).get_by_text("The end of the answer.").wait_for()
+    page.get_by_role("button", name="Copy answer").last.wait_for()
+    assert api.requests[-1].body["messages"][0]["content"] == preview.text_content()
+    page.screenshot(path=screenshots / "panel_light.png")
+
+    page.get_by_role("button", name="Insert below").click()
+    until(lambda: cells_of(page)[3][0].startswith("def churn"))
+    assert cells_of(page)[3][1] is None
+
+    choose_theme(page, "JupyterLab Dark")
+    page.locator("body[data-jp-theme-light=false]").wait_for(state="attached")
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+    page.screenshot(path=screenshots / "panel_dark.png")
+    choose_theme(page, "JupyterLab Light")
+    page.locator("body[data-jp-theme-light=true]").wait_for(state="attached")
+
+    api.play(Fault(status=429, body={"message": "Rate limit exceeded"}), Fault(status=401))
+    ask(page, "Fails?")
+    panel(page).get_by_text("InvalidKey").wait_for()
+    page.screenshot(path=screenshots / "panel_error.png")
+    assert run_cell(page, 4)[0]["data"]["text/plain"] == "3"
+
+
+def test_an_answer_of_1000_tokens_costs_150_kb_and_comes_in_pieces(
+    api: FakeApi, opened: Callable[..., Page], page: Page
+) -> None:
+    received: list[int] = []
+
+    def listen(socket: WebSocket) -> None:
+        socket.on("framereceived", lambda payload: received.append(len(payload)))
+
+    page.on("websocket", listen)
+    api.play(Fault(content="some more words " * 281 + "the end.", bytes_per_second=50_000))
+    opened(IMPORT, CHAT)
+    run_cell(page, 1)
+    run_cell(page, 2)
+    field(page).wait_for()
+    received.clear()
+    ask(page, "Tell me everything.")
+    panel(page).get_by_text("the end.").wait_for()
+    panel(page).get_by_text("tokens read").wait_for()
+
+    assert len(received) > 30
+    assert sum(received) < 150_000
+
+
+def test_stop_works_while_a_cell_runs_and_its_keys_are_no_shortcuts(
+    api: FakeApi, opened: Callable[..., Page], tmp_path: Path
+) -> None:
+    api.play(Fault(content="first words " * 4_000, bytes_per_second=20_000))
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.05)"
+    page = opened(IMPORT, CHAT, wait, "panel.last.state")
+    run_cell(page, 1)
+    run_cell(page, 2)
+    field(page).wait_for()
+    ask(page, "Tell me everything.")
+    panel(page).get_by_text("first words").first.wait_for()
+    start_cell(page, 3)
+    field(page).press("Escape")
+    panel(page).get_by_text("Stopped before the end.").wait_for()
+    frozen = panel(page).locator(".answer").inner_text()
+    until(lambda: api.stats.in_flight == 0)
+    (tmp_path / "go").touch()
+    field(page).press_sequentially("abdd\n")
+    until(lambda: cells_of(page)[3][1] is not None)
+    panel(page).get_by_text("Answer to: abdd").wait_for()
+
+    assert panel(page).locator(".answer").first.inner_text().startswith(frozen[:100])
+    assert len(cells_of(page)) == 5
+    assert run_cell(page, 4)[0]["data"]["text/plain"] == "'done'"
+
+
+def test_a_page_that_is_loaded_anew_in_the_middle_of_an_answer_catches_up(
+    api: FakeApi, opened: Callable[..., Page], served: tuple[FakeApi, str, Path], request: pytest.FixtureRequest
+) -> None:
+    api.play(Fault(content="first words " * 1_000 + "the end.", bytes_per_second=15_000))
+    page = opened(IMPORT, CHAT)
+    run_cell(page, 1)
+    run_cell(page, 2)
+    field(page).wait_for()
+    ask(page, "Tell me everything.")
+    panel(page).get_by_text("first words").first.wait_for()
+    command(page, "docmanager:save")
+    open_notebook(page, served[1], f"{request.node.name}.ipynb")
+    panel(page).get_by_text("the end.").wait_for()
+    panel(page).get_by_text("tokens read").wait_for()
+
+    assert panel(page).locator(".answer p").inner_text() == "first words " * 1_000 + "the end."
+
+
+def test_a_transcript_is_left_when_the_kernel_is_gone_and_can_not_act(
+    api: FakeApi, opened: Callable[..., Page], served: tuple[FakeApi, str, Path], request: pytest.FixtureRequest
+) -> None:
+    api.play(Fault(content=ATTACK))
+    page = opened(IMPORT, CHAT)
+    run_cell(page, 1)
+    run_cell(page, 2)
+    field(page).wait_for()
+    ask(page, "Attack!")
+    panel(page).get_by_text("The end of the attack.").wait_for()
+    panel(page).get_by_text("tokens read").wait_for()
+    transcript = page.locator(".mistral-nb-transcript")
+    until(lambda: "The end of the attack." in (transcript.text_content() or ""))
+    assert not transcript.is_visible()
+
+    command(page, "docmanager:save")
+    restart(page)
+    panel(page).get_by_text("The kernel has ended.").wait_for()
+    assert panel(page).get_by_text("The end of the attack.").is_visible()
+
+    open_notebook(page, served[1], f"{request.node.name}.ipynb")
+    transcript.get_by_text("The end of the attack.").wait_for()
+    assert page.get_by_text("Error displaying widget").filter(visible=True).count() == 0
+    assert page.evaluate("window.attacked ?? null") is None
+
+
+def test_two_views_agree_and_the_embedded_model_answers(page: Page, embedded: Path, tmp_path: Path) -> None:
+    """One panel alone and in a layout, with a real model; it says that it can't look at images, and the image stays."""
+    cells = [IMPORT, "panel = mistral_nb.chat(max_tokens=30)", "import ipywidgets\nipywidgets.VBox([panel])"]
+    write_notebook(tmp_path / "views.ipynb", *cells)
+    environment = {"MISTRAL_NB_HOME": str(embedded), "MISTRAL_NB_MODEL": "local-tiny"}
+    with jupyterlab(tmp_path, tmp_path / "jupyter", environment) as url:
+        open_notebook(page, url, "views.ipynb")
+        for number in range(3):
+            run_cell(page, number)
+        one, other = panel(page).nth(0), panel(page).nth(1)
+        other.get_by_label("Question", exact=True).fill("Name a town in France.")
+        other.get_by_label("Question", exact=True).press("Enter")
+        one.get_by_text("tokens read").wait_for(timeout=180_000)
+        other.get_by_text("tokens read").wait_for()
+        answers = [view.locator(".answer").inner_text() for view in (one, other)]
+        one.get_by_label("Image files").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": PNG})
+        one.get_by_text("a.png").wait_for()
+        one.get_by_label("Question", exact=True).press("Enter")
+        one.get_by_text("can't look at images").wait_for()
+        one.get_by_role("listitem").filter(has_text="a.png").wait_for()
+
+    assert answers[0] == answers[1] != ""
