@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mistral_nb.engine.retirement import RetirementWarning
     from mistral_nb.engine.rows_run import BackgroundRun
     from mistral_nb.engine.session import Session
+    from mistral_nb.engine.spending import Spending, spend
     from mistral_nb.evaluation.agreement import Evaluation, evaluate
     from mistral_nb.evaluation.comparison import Comparison, compare
     from mistral_nb.evaluation.prompt_diff import PromptDiff, prompt_diff
@@ -54,6 +55,7 @@ __all__ = [
     "Receipt",
     "RetirementWarning",
     "Session",
+    "Spending",
     "TokenUsage",
     "Tool",
     "ToolAnswer",
@@ -73,6 +75,7 @@ __all__ = [
     "models",
     "prompt_diff",
     "session",
+    "spend",
     "tool",
     "usage",
 ]
@@ -105,6 +108,8 @@ _HOMES = {
     "load_sample": ("mistral_nb.samples", "load_sample"),
     "usage": ("mistral_nb.notebook.usage", "usage"),
     "Usage": ("mistral_nb.notebook.usage", "Usage"),
+    "spend": ("mistral_nb.engine.spending", "spend"),
+    "Spending": ("mistral_nb.engine.spending", "Spending"),
     "session": ("mistral_nb.engine.current", "current_session"),
     "Tool": ("mistral_nb.tools.function_tool", "Tool"),
     "ToolAnswer": ("mistral_nb.tools.records", "ToolAnswer"),

@@ -7,6 +7,7 @@ Promises: reading settings imports nothing heavy and touches no network; every v
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +45,8 @@ _ENVIRONMENT = {
     "cache_days": "MISTRAL_NB_CACHE_DAYS",
     "cache_megabytes": "MISTRAL_NB_CACHE_MEGABYTES",
     "allow_http": "MISTRAL_NB_ALLOW_HTTP",
+    "budget_usd_per_day": "MISTRAL_NB_BUDGET_USD_PER_DAY",
+    "budget_usd_per_session": "MISTRAL_NB_BUDGET_USD_PER_SESSION",
 }
 # Examples of what they may be; where the example is whole they are.
 _NUMBERS = {
@@ -53,7 +56,10 @@ _NUMBERS = {
     "timeout_seconds": 120.0,
     "cache_days": 30.0,
     "cache_megabytes": 500.0,
+    "budget_usd_per_day": 5.0,
+    "budget_usd_per_session": 1.0,
 }
+_AMOUNTS = ("budget_usd_per_day", "budget_usd_per_session")
 DEFAULT_MAX_CONCURRENCY = 64
 DEFAULT_TIMEOUT_SECONDS = 300.0
 DEFAULT_CACHE_MEGABYTES = 2000.0
@@ -68,7 +74,8 @@ class Settings:
     ----------
     api_key, endpoint, region, model, model_path, home
         None means: not set; `home` always has a value.
-    max_concurrency, requests_per_minute, tokens_per_minute, timeout_seconds, cache_days, cache_megabytes, allow_http
+    max_concurrency, requests_per_minute, tokens_per_minute, timeout_seconds, cache_days, cache_megabytes, allow_http,
+    budget_usd_per_day, budget_usd_per_session
         As in `configure`; None of the limits means that they are learnt, None of `cache_days` that answers are kept for ever.
     origins
         Where each value is from: "argument", the environment variable's name, the place of a key, or "default".
@@ -87,6 +94,8 @@ class Settings:
     cache_days: float | None = None
     cache_megabytes: float = DEFAULT_CACHE_MEGABYTES
     allow_http: bool = False
+    budget_usd_per_day: Decimal | None = None
+    budget_usd_per_session: Decimal | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -150,6 +159,8 @@ def configure(
     cache_days: float | None = None,
     cache_megabytes: float | None = None,
     allow_http: bool | None = None,
+    budget_usd_per_day: float | Decimal | None = None,
+    budget_usd_per_session: float | Decimal | None = None,
 ) -> Settings:
     """Return the settings that hold from now on in this kernel.
 
@@ -190,6 +201,12 @@ def configure(
         ``MISTRAL_NB_CACHE_MEGABYTES``.
     allow_http
         Whether an endpoint in a network that you trust may be without https; environment ``MISTRAL_NB_ALLOW_HTTP``.
+    budget_usd_per_day
+        Most that all kernels with this `home` may spend from midnight to midnight, UTC; environment
+        ``MISTRAL_NB_BUDGET_USD_PER_DAY``.
+    budget_usd_per_session
+        Most that this kernel may spend until it ends, all doors together; environment ``MISTRAL_NB_BUDGET_USD_PER_SESSION``. Within
+        a budget, an answer without `max_tokens` is bounded to 4,096 tokens, since what has no bound can't be set aside.
 
     Raises
     ------
@@ -219,6 +236,8 @@ def configure(
         "cache_days": cache_days,
         "cache_megabytes": cache_megabytes,
         "allow_http": allow_http,
+        "budget_usd_per_day": budget_usd_per_day,
+        "budget_usd_per_session": budget_usd_per_session,
     }
     global _arguments  # noqa: PLW0603  # the settings of this kernel
     proposed = {**_arguments, **{name: value for name, value in changes.items() if value is not None}}
@@ -268,7 +287,10 @@ def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Se
     for name in values.keys() & _NUMBERS.keys():
         example, origin = _NUMBERS[name], origins[name]
         line = f"mistral_nb.configure({name}={example:g})" if origin == "argument" else f"{origin}={example:g}"
-        values[name] = checked_number(name, values[name], example=example, line=line)
+        given = str(values[name]) if isinstance(values[name], Decimal) else values[name]
+        values[name] = checked_number(name, given, example=example, line=line)
+        if name in _AMOUNTS:
+            values[name] = Decimal(str(given))
     values["home"] = _home(values.get("home"))
     if "api_key" in arguments:
         values["api_key"], origins["api_key"] = arguments["api_key"], "argument"

@@ -10,14 +10,14 @@ from typing import TypeVar
 
 from mistral_nb.backends.backend import Backend
 from mistral_nb.completion import Completion, CompletionRequest, Delta, TokenUsage
+from mistral_nb.engine.budgets import Budgets, Price
 from mistral_nb.engine.limiter import Limiter, Reservation
-from mistral_nb.engine.open_request import Answer, OpenRequest
+from mistral_nb.engine.open_request import Answer, OpenRequest, may_be_billed
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.tokens import estimated_tokens
 from mistral_nb.errors import AskedFor, MistralNotebookError
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
-Price = Callable[[TokenUsage], Decimal | None]
 
 # Of an answer without max_tokens, before there is one.
 _LIKELY_ANSWER_TOKENS = 500
@@ -38,6 +38,16 @@ def noting(asked_for: AskedFor) -> Iterator[None]:
         raise
 
 
+async def _reserved(limiter: Limiter, tokens: int, budgets: Budgets, most_usd: Decimal) -> Reservation:
+    """Return leave to send, the money held."""
+    await budgets.hold_or_raise(most_usd)
+    try:
+        return await limiter.reserve(tokens, is_urgent=True)
+    except BaseException:
+        budgets.settle(most_usd, Decimal(0))
+        raise
+
+
 async def ask(
     call: Callable[[], Awaitable[AnswerT]],
     *,
@@ -45,28 +55,34 @@ async def ask(
     limiter: Limiter,
     retry: RetryPolicy,
     price: Price,
+    budgets: Budgets,
+    most_usd: Decimal,
     asked_for: AskedFor,
 ) -> AnswerT:
     """Return the answer that `call` gives."""
     tokens = asked_for.tokens
 
     async def attempt() -> AnswerT:
-        reservation = await limiter.reserve(tokens, is_urgent=True)
+        reservation = await _reserved(limiter, tokens, budgets, most_usd)
         opened.attempt()
         try:
             answer = await call()
         except MistralNotebookError as error:
             reservation.failed(error)
             opened.failed(error)
+            budgets.settle(most_usd, None if may_be_billed(error) else Decimal(0))
             raise
         except BaseException:
             reservation.release()
+            budgets.settle(most_usd, None)
             raise
         usage = getattr(answer, "usage", None)
         reservation.settle(
             tokens=tokens if usage is None else usage.total_tokens, rate_limits=getattr(answer, "rate_limits", None)
         )
-        opened.answered(answer, cost_usd=price(usage or TokenUsage()))
+        cost_usd = price(usage or TokenUsage())
+        opened.answered(answer, cost_usd=cost_usd)
+        budgets.settle(most_usd, cost_usd)
         return answer
 
     try:
@@ -84,6 +100,8 @@ async def stream(
     limiter: Limiter,
     retry: RetryPolicy,
     price: Price,
+    budgets: Budgets,
+    most_usd: Decimal,
 ) -> AsyncGenerator[Delta]:
     """Yield the answer piece by piece."""
     texts = request.texts
@@ -92,7 +110,7 @@ async def stream(
     heard = Completion(text="", model=request.model, finish_reason="")
 
     async def first_piece() -> tuple[Delta | None, AsyncGenerator[Delta], Reservation]:
-        reservation = await limiter.reserve(tokens, is_urgent=True)
+        reservation = await _reserved(limiter, tokens, budgets, most_usd)
         opened.attempt()
         pieces = backend.stream(request)
         try:
@@ -100,10 +118,12 @@ async def stream(
         except MistralNotebookError as error:
             reservation.failed(error)
             opened.failed(error)
+            budgets.settle(most_usd, None if may_be_billed(error) else Decimal(0))
             await pieces.aclose()
             raise
         except BaseException:
             reservation.release()
+            budgets.settle(most_usd, None)
             raise
 
     try:
@@ -112,6 +132,7 @@ async def stream(
     except BaseException:
         opened.end()
         raise
+    cost_usd = None
     try:
         if last is not None:
             heard = heard.extended_by(last)
@@ -121,7 +142,8 @@ async def stream(
             yield last
         usage = last.usage if last is not None else None
         reservation.settle(tokens=tokens if usage is None else usage.total_tokens, rate_limits=None)
-        opened.answered(heard, cost_usd=price(heard.usage))
+        cost_usd = price(heard.usage)
+        opened.answered(heard, cost_usd=cost_usd)
     except MistralNotebookError as error:
         reservation.failed(error)
         opened.failed(error)
@@ -130,4 +152,5 @@ async def stream(
     finally:
         reservation.release()  # of a stream that was left early; otherwise this does nothing
         opened.end(heard)  # likewise
+        budgets.settle(most_usd, cost_usd)
         await pieces.aclose()

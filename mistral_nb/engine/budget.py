@@ -16,12 +16,33 @@ class Budget:
     ----------
     limit_usd
         Most that may be spent; None for no limit.
+    name
+        What the limit is, for the error: "The budget".
+    remedy
+        What to do when it is reached.
     """
 
-    def __init__(self, limit_usd: Decimal | None) -> None:
+    def __init__(
+        self,
+        limit_usd: Decimal | None,
+        *,
+        name: str = "The budget",
+        remedy: str = "Run it again with a larger budget_usd: what is answered is kept and not paid for again.",
+    ) -> None:
         self.limit_usd = limit_usd
         self.spent_usd = Decimal(0)
         self.held_usd = Decimal(0)
+        self._name = name
+        self._remedy = remedy
+
+    @property
+    def is_limited(self) -> bool:
+        return self.limit_usd is not None
+
+    @property
+    def may_have_more(self) -> bool:
+        """Whether requests under way may give back some of what is held for them."""
+        return self.held_usd > 0
 
     def hold(self, worst_case_usd: Decimal) -> bool:
         """Hold the most that a request can cost; False, and nothing held, where it would not fit."""
@@ -30,17 +51,17 @@ class Budget:
         self.held_usd += worst_case_usd
         return True
 
-    def settle(self, worst_case_usd: Decimal, spent_usd: Decimal) -> None:
-        """Give back what was held for a request, and count what it really cost."""
+    def settle(self, worst_case_usd: Decimal, spent_usd: Decimal | None) -> None:
+        """Give back what was held for a request, and count what it cost; None, where that is not known, counts all of it."""
         self.held_usd -= worst_case_usd
-        self.spent_usd += spent_usd
+        self.spent_usd += worst_case_usd if spent_usd is None else spent_usd
 
-    def reached(self, worst_case_usd: Decimal) -> BudgetReached:
-        """Return the error of a row that does not fit any more."""
+    def reached(self, worst_case_usd: Decimal, *, left: str = "") -> BudgetReached:
+        """Return the error of what does not fit any more; `left` says what is left to do."""
         return BudgetReached(
-            f"The budget of ${self.limit_usd} is reached: ${self.spent_usd:.6f} is spent, and the next request may cost "
-            f"${worst_case_usd:.6f}.",
-            "Run it again with a larger budget_usd: what is answered is kept and not paid for again.",
+            f"{self._name} of ${self.limit_usd} is reached: ${self.spent_usd:.6f} is spent, and the next request may cost "
+            f"${worst_case_usd:.6f}.{left and f' Left to do: {left}.'}",
+            self._remedy,
         )
 
 

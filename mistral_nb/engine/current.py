@@ -40,7 +40,8 @@ def current_session() -> Session:
         if _current is None:
             account = replaced.account if replaced is not None and _same_account(replaced.settings, settings) else None
             _current, _current_pid = Session(settings, account=account), os.getpid()
-            _current.last_run = replaced.last_run if replaced is not None else None
+            if replaced is not None:
+                _current.last_run, _current.spent = replaced.last_run, replaced.spent
         return _current
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from mistral_nb.errors import CacheProblem
 
 APPLICATION_ID = 0x4D4E4231  # "MNB1": tells our file from any other SQLite file
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _BUSY_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.01
 # 16 MB. A checkpoint waits for the disk, and writes each changed page once however often it was changed: SQLite's own 1000 make
@@ -72,6 +72,16 @@ _REQUESTS = """
         error TEXT,
         from_cache INTEGER NOT NULL,
         saved_usd TEXT
+    )
+"""
+# What kernels hold of the day's budget; `process` is NULL where an answer that was lost may have been billed.
+_HOLDS = """
+    CREATE TABLE holds (
+        id INTEGER PRIMARY KEY,
+        day TEXT NOT NULL,
+        usd TEXT NOT NULL,
+        process TEXT,
+        expires_unix_seconds REAL NOT NULL
     )
 """
 
@@ -222,6 +232,8 @@ def _make_tables(connection: sqlite3.Connection) -> None:
         connection.execute("CREATE INDEX answers_by_age ON answers (created_unix_seconds)")
     if version < 3:
         connection.execute(_REQUESTS)
+    if version < 4:
+        connection.execute(_HOLDS)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")

@@ -12,7 +12,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from mistral_nb.engine.budget import Budget
+
+if TYPE_CHECKING:
+    from mistral_nb.engine.request_record import RequestRecord
 
 Door = Literal["magic", "accessor", "panel", "tools", "session", "batch"]
 
@@ -31,12 +36,24 @@ class Occasion:
         The notebook's file, "~" standing for the home folder; None outside of notebooks and where the front end does not tell.
     tag
         What the user groups requests by; None without a tag.
+    tabs
+        On whose bills the request goes, beside the ledger.
     """
 
     door: Door | None = None
     verb: str | None = None
     notebook: str | None = None
     tag: str | None = None
+    tabs: "tuple[Tab, ...]" = ()
+
+
+class Tab(Protocol):
+    """A bill of a part of the requests, with a budget of its own."""
+
+    budget: Budget
+
+    def note(self, record: "RequestRecord") -> None:
+        """Count a request that has ended."""
 
 
 _current: ContextVar[Occasion] = ContextVar("mistral_nb_occasion", default=Occasion())  # noqa: B039  # it is frozen
@@ -47,6 +64,17 @@ def asked_through(door: Door, *, verb: str) -> Iterator[None]:
     """Say that what is asked in this block is asked through `door` (unless another door led here), for this verb."""
     before = _current.get()
     token = _current.set(replace(before, door=before.door or door, verb=verb))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def tagged(tag: str, tab: Tab) -> Iterator[None]:
+    """Put what is asked in this block under this tag, and on this bill."""
+    before = _current.get()
+    token = _current.set(replace(before, tag=tag, tabs=(*before.tabs, tab)))
     try:
         yield
     finally:

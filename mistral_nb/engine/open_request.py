@@ -141,12 +141,14 @@ class OpenRequest:
             error=error,
         )
         self.attempts, self._failure = 0, None
+        for tab in occasion.tabs:
+            tab.note(record)
         self.report(EndedRequest(record, self.request, completion))
 
 
 def kept_record(occasion: Occasion, rows: int, *, model: str, saved_usd: Decimal | None) -> RequestRecord:
     """Return the record of the rows of one run that took kept answers."""
-    return RequestRecord(
+    record = RequestRecord(
         began_unix_seconds=time.time(),
         door=occasion.door or "session",
         verb=occasion.verb or "chat",
@@ -158,6 +160,9 @@ def kept_record(occasion: Occasion, rows: int, *, model: str, saved_usd: Decimal
         from_cache=True,
         saved_usd=saved_usd,
     )
+    for tab in occasion.tabs:
+        tab.note(record)
+    return record
 
 
 def _answering_model(answer: Answer) -> str | None:

@@ -9,6 +9,7 @@ behind.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from mistral_nb.backends.backend import Backend
 from mistral_nb.completion import InputsRequest, RowAnswer, RowRequest, TokenUsage
 from mistral_nb.engine.audit import Audit
 from mistral_nb.engine.bill import Bill, share_of
-from mistral_nb.engine.budget import Budget
+from mistral_nb.engine.budgets import SECONDS_BETWEEN_LOOKS, Budgets, Price
 from mistral_nb.engine.cache import AnswerCache, KeptAnswer
 from mistral_nb.engine.in_flight import InFlight
 from mistral_nb.engine.limiter import Limiter, Reservation
@@ -28,7 +29,7 @@ from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.rows import RowsProgress
 from mistral_nb.engine.run_requests import RunRequests
 from mistral_nb.engine.shared_questions import SharedQuestions
-from mistral_nb.engine.tokens import TokenCounter, estimated_tokens
+from mistral_nb.engine.tokens import estimated_tokens
 from mistral_nb.engine.units import Unit, UnitQueue
 from mistral_nb.errors import AskedFor, MistralNotebookError
 
@@ -36,8 +37,6 @@ from mistral_nb.errors import AskedFor, MistralNotebookError
 # answers it takes more of them: the rows that can't be answered are those that are left at the end.
 FEWEST_REQUESTS_THAT_MAKE_AN_OUTAGE = 32
 MOST_REQUESTS_THAT_MAKE_AN_OUTAGE = 256
-
-Price = Callable[[TokenUsage], Decimal | None]
 
 
 class _Answered(NamedTuple):
@@ -50,7 +49,7 @@ class _Answered(NamedTuple):
 
 
 class Sender:
-    """The sending of one plan; made for one use on the background loop. `counter` is needed where there is a budget.
+    """The sending of one plan; made for one use on the background loop.
 
     After `run`, or whenever it is interrupted: `plan.values`, `errors`, `bill`, `progress` and `audit` say how far it came.
     """
@@ -65,10 +64,9 @@ class Sender:
         in_flight: InFlight,
         retry: RetryPolicy,
         price: Price,
-        counter: TokenCounter | None,
+        budgets: Budgets,
         occasion: Occasion,
         report: Report,
-        budget: Budget,
         on_progress: Callable[[RowsProgress], None],
     ) -> None:
         self.errors: dict[int, MistralNotebookError] = {}
@@ -80,9 +78,8 @@ class Sender:
         self._cache = cache
         self._retry = retry
         self._price = price
-        self._counter = counter
         self._on_progress = on_progress
-        self._budget = budget
+        self._budgets = budgets
         self._shared = SharedQuestions(
             plan,
             cache=cache,
@@ -137,19 +134,25 @@ class Sender:
     async def _dispatch(self, unit: Unit) -> None:
         """Hold the money, wait for leave to send, and send."""
         request = self._plan.request(unit.numbers)
-        held_usd = self._most_usd(request)
-        while not self._budget.hold(held_usd):
-            if not self._sending:
+        held_usd = self._budgets.most_usd(request)
+        while not self._budgets.hold(held_usd):
+            if not self._sending and not self._budgets.may_have_more:
                 self._does_not_fit(unit, held_usd)
                 return
-            await self._something_new()  # an answer costs less than what is held for it
-        reservation = await self._reserved(unit)
+            await self._something_new(
+                within_seconds=SECONDS_BETWEEN_LOOKS
+            )  # an answer costs less than what is held for it
+        reservation = None
+        try:
+            reservation = await self._reserved(unit)
+        finally:
+            if reservation is None:
+                self._budgets.settle(held_usd, Decimal(0))
         if reservation is None:
-            self._budget.settle(held_usd, Decimal(0))
             return
         sending = asyncio.create_task(self._send(unit, request, reservation, held_usd))
         self._sending.add(sending)
-        sending.add_done_callback(partial(self._sent, reservation))
+        sending.add_done_callback(partial(self._sent, reservation, held_usd))
 
     async def _reserved(self, unit: Unit) -> Reservation | None:
         """Return leave to send; None when the run is stopped before it comes."""
@@ -173,28 +176,29 @@ class Sender:
         except MistralNotebookError as error:
             reservation.failed(error)
             self._requests.failed(unit, error)
-            if not may_be_billed(error):  # otherwise what was held for it stays held
-                self._budget.settle(held_usd, Decimal(0))
+            self._budgets.settle(held_usd, None if may_be_billed(error) else Decimal(0))
             self._failed(unit, error)
             return
         usage = answer.usage
         reservation.settle(tokens=usage.total_tokens, rate_limits=answer.rate_limits)
         cost_usd = self._price(usage)
-        self._budget.settle(held_usd, cost_usd or Decimal(0))
         self._failures_in_a_row = 0
         self.bill.add(usage, cost_usd)
         self.progress.requests, self.progress.cost_usd = self.bill.requests, self.bill.cost_usd
         self._answered(unit, answer, cost_usd)
+        self._budgets.settle(held_usd, cost_usd)  # now that the ledger has it
 
     async def _ask(self, request: RowRequest) -> RowAnswer:
         if isinstance(request, InputsRequest):
             return await self._backend.answer_inputs(request)
         return await self._backend.complete_row(request)
 
-    def _sent(self, reservation: Reservation, sending: "asyncio.Task[None]") -> None:
+    def _sent(self, reservation: Reservation, held_usd: Decimal, sending: "asyncio.Task[None]") -> None:
         reservation.release()  # of one that was cancelled, also before its first step; otherwise this does nothing
         self._sending.discard(sending)
-        if not sending.cancelled() and (error := sending.exception()) is not None:
+        if sending.cancelled():
+            self._budgets.settle(held_usd, None)
+        elif (error := sending.exception()) is not None:
             self._stop(error)
         self._news.set()
 
@@ -340,17 +344,6 @@ class Sender:
 
     # Money.
 
-    def _most_usd(self, request: RowRequest) -> Decimal:
-        """Return the most that a request can cost; 0 where nothing is held, because there is no limit."""
-        if self._counter is None:
-            return Decimal(0)
-        most_tokens = request.most_completion_tokens
-        assert most_tokens is not None, "a task bounds its answers"
-        prompt_tokens = self._counter.most_prompt_tokens(request)
-        cost_usd = self._price(TokenUsage(prompt_tokens=prompt_tokens, completion_tokens=most_tokens))
-        assert cost_usd is not None, "a budget is refused where the price is unknown"
-        return cost_usd
-
     def _does_not_fit(self, unit: Unit, most_usd: Decimal) -> None:
         """Try with less where less can be asked; otherwise the budget is reached for all that is not asked yet."""
         if unit.is_audit:
@@ -358,14 +351,14 @@ class Sender:
         elif len(unit.numbers) > 1:
             self._queue.ask_in_halves(unit)
         else:
-            error = self._budget.reached(most_usd)
             for delayed, timer in self._delayed.items():
                 timer.cancel()
                 self._queue.ask_again(delayed)
             self._delayed.clear()
-            for number in [*unit.numbers, *self._queue.drain()]:
-                if self._is_open(number):
-                    self._give_up(number, error)
+            numbers = [number for number in [*unit.numbers, *self._queue.drain()] if self._is_open(number)]
+            error = self._budgets.reached(most_usd, left=f"{len(set(numbers)):,} texts")
+            for number in dict.fromkeys(numbers):
+                self._give_up(number, error)
 
     # The end.
 
@@ -376,9 +369,11 @@ class Sender:
             self._stopped.set_result(None)
         self._news.set()
 
-    async def _something_new(self) -> None:
+    async def _something_new(self, *, within_seconds: float | None = None) -> None:
         self._news.clear()
-        await self._news.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within_seconds):
+                await self._news.wait()
 
     async def _unless_stopped(self, reservation: Awaitable[Reservation]) -> Reservation | None:
         """Return the reservation when it comes; None when the run is stopped before."""

@@ -8,9 +8,10 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from mistral_nb import catalogue
 from mistral_nb.answer_schema import answer_schema
@@ -19,22 +20,27 @@ from mistral_nb.completion import (
     CompletionRequest,
     Delta,
     Embeddings,
+    InputsRequest,
     ModelCard,
     Moderation,
+    RowRequest,
     TokenUsage,
 )
 from mistral_nb.engine.account import Account
 from mistral_nb.engine.asking import AnswerT, ask, likely_tokens, stream
 from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.budget import Budget
+from mistral_nb.engine.budgets import MOST_ANSWER_TOKENS, Budgets
 from mistral_nb.engine.cache import AnswerCache
 from mistral_nb.engine.chat_request import Messages, chat_request, shortened
 from mistral_nb.engine.column_run import ColumnRun
 from mistral_nb.engine.database import Database
+from mistral_nb.engine.day_budget import DayBudget
 from mistral_nb.engine.estimate import receipt_for
 from mistral_nb.engine.fold import FoldTask
 from mistral_nb.engine.fold_run import FoldRun
 from mistral_nb.engine.ledger import Ledger
+from mistral_nb.engine.model_kinds import checked_kind
 from mistral_nb.engine.occasion import Occasion, current_occasion
 from mistral_nb.engine.open_request import EndedRequest, OpenRequest, Report, kept_record
 from mistral_nb.engine.plan import RowsPlan, plan_rows
@@ -49,15 +55,21 @@ from mistral_nb.engine.sending import Sender
 from mistral_nb.engine.structured import complete_as, structured_request
 from mistral_nb.engine.text_groups import TextGroups
 from mistral_nb.engine.tokens import TokenCounter
-from mistral_nb.errors import SET_KEY_LINE, AskedFor, InvalidOption, NotSupported, UnknownPrice
+from mistral_nb.errors import AskedFor, InvalidOption, UnknownPrice
 from mistral_nb.setting_checks import checked_model_name
-from mistral_nb.settings import DEFAULT_MODELS, Settings, is_local
+from mistral_nb.settings import DEFAULT_MODELS, Settings
 
 DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"}
 DEFAULT_MODERATION_MODEL = "mistral-moderation-2603"
 DEFAULT_FILL_IN_MIDDLE_MODELS = {"hosted": "codestral-latest", "embedded": "local-small"}
 
+_KERNEL_REMEDY = (
+    "Allow more: mistral_nb.configure(budget_usd_per_session=…), or restart the kernel. "
+    "What is answered is kept and not paid for again."
+)
+
 T = TypeVar("T")
+RequestT = TypeVar("RequestT", CompletionRequest, InputsRequest)
 
 
 class Session:
@@ -76,6 +88,8 @@ class Session:
     def __init__(self, settings: Settings, *, retry: RetryPolicy | None = None, account: Account | None = None) -> None:
         self.settings = settings
         self.last_run: ColumnRun | None = None
+        # What this kernel has spent: it goes on when the settings change.
+        self.spent = Budget(None, name="The kernel's budget", remedy=_KERNEL_REMEDY)
         self.account = account or Account()
         self._database = Database(settings.home / "mistral_nb.sqlite")
         self.ledger = Ledger(self._database, soon=background_loop.soon)
@@ -91,6 +105,8 @@ class Session:
         self._is_replaced = False
         self._runs: weakref.WeakSet[RowsRun] = weakref.WeakSet()
         self._listeners: list[Report] = [self.ledger]
+        limit_usd = settings.budget_usd_per_day
+        self._day = None if limit_usd is None else DayBudget(limit_usd, self._database)
 
     def complete(
         self,
@@ -154,11 +170,15 @@ class Session:
         has `finish_reason` and `usage`.
         """
         request = prompt if isinstance(prompt, CompletionRequest) else self.request(prompt, **options)
-        model = request.model
+        model, occasion = request.model, current_occasion("stream")
+        budgets = self._budgets(model, occasion)
+        request = _bounded(request, budgets)
         return background_loop.iterate(
             stream(
                 request,
-                opened=self._open("chat", model, verb="stream", request=request),
+                opened=self._open(occasion, "chat", request),
+                budgets=budgets,
+                most_usd=budgets.most_usd(request),
                 backend=self._provider.backend(model),
                 limiter=self._provider.limiter(model),
                 retry=self._retry,
@@ -241,9 +261,8 @@ class Session:
             What it is a part of; else what is going on now.
         """
         model, asked_on = plan.model, occasion or current_occasion(plan.task.verb)
-        shared_budget = budget or Budget(plan.options.budget_usd)
         # Made here, in the caller's thread: loading a tokenizer takes a second.
-        counter = None if plan.options.budget_usd is None else self.token_counter(model)
+        budgets = self._budgets(model, asked_on, budget or Budget(plan.options.budget_usd))
 
         def sender(on_progress: OnProgress) -> Sender:
             return Sender(
@@ -254,10 +273,9 @@ class Session:
                 in_flight=self.account.in_flight,
                 retry=self._retry,
                 price=lambda usage: self.cost_usd(model, usage),
-                counter=counter,
+                budgets=budgets,
                 occasion=asked_on,
                 report=self.report,
-                budget=shared_budget,
                 on_progress=on_progress,
             )
 
@@ -281,33 +299,30 @@ class Session:
         """Return the code between `prompt` and `suffix`; default model: codestral-latest, embedded local-small."""
         name = self.model_name(model or DEFAULT_FILL_IN_MIDDLE_MODELS[self.settings.answered_by])
         backend = self._provider.backend(name)
+        messages = tuple({"role": "user", "content": text} for text in (prompt, suffix))
         return self._ask(
-            lambda: backend.fill_in_middle(prompt, suffix, model=name, max_tokens=max_tokens),
-            opened=self._open("fim", name, verb="fill_in_middle"),
-            texts=[prompt, suffix],
-            answer_tokens=max_tokens,
+            CompletionRequest(model=name, messages=messages, max_tokens=max_tokens),
+            lambda asked: backend.fill_in_middle(prompt, suffix, model=name, max_tokens=asked.max_tokens),
+            operation="fim",
+            verb="fill_in_middle",
         )
 
     def embed(self, texts: Sequence[str], *, model: str | None = None) -> Embeddings:
         """Return one vector per text, in order; default model: mistral-embed, embedded local-embed."""
         name = self.embedding_model(model)
         backend, several = self._provider.backend(name), _several(texts)
+        request = InputsRequest(endpoint="embeddings", model=name, inputs=tuple(several))
         return self._ask(
-            lambda: backend.embed(several, model=name),
-            opened=self._open("embeddings", name, verb="embed", rows=len(several)),
-            texts=several,
-            answer_tokens=0,
+            request, lambda asked: backend.embed(several, model=name), operation="embeddings", verb="embed"
         )
 
     def moderate(self, texts: Sequence[str], *, model: str | None = None) -> list[Moderation]:
         """Return the moderation model's claims and scores per text; only hosted models can."""
         name = self.moderation_model(model)
         backend, several = self._provider.backend(name), _several(texts)
+        request = InputsRequest(endpoint="moderations", model=name, inputs=tuple(several))
         return self._ask(
-            lambda: backend.moderate(several, model=name),
-            opened=self._open("moderations", name, verb="moderate", rows=len(several)),
-            texts=several,
-            answer_tokens=0,
+            request, lambda asked: backend.moderate(several, model=name), operation="moderations", verb="moderate"
         )
 
     def models(self, *, hosted: bool | None = None) -> list[ModelCard]:
@@ -349,14 +364,14 @@ class Session:
             That model is known to give none.
         """
         default = DEFAULT_EMBEDDING_MODELS[self.settings.answered_by]
-        return _checked_kind(self.model_name(model or default), "embed", "gives no vectors", default)
+        return checked_kind(self.model_name(model or default), "embed", "gives no vectors", default)
 
     def moderation_model(self, model: str | None) -> str:
         """Return the name of the model that moderates when `model`, or no model, is named; NotSupported as in `embedding_model`."""
         default = DEFAULT_MODERATION_MODEL
         if model is None and self.settings.answered_by == "embedded":
             model = self.settings.default_model
-        return _checked_kind(self.model_name(model or default), "moderation", "does not moderate", default)
+        return checked_kind(self.model_name(model or default), "moderation", "does not moderate", default)
 
     def close(self) -> None:
         """Stop runs in the background, close connections and files; the embedded server ends a little after its last client."""
@@ -401,70 +416,63 @@ class Session:
 
     def _complete(self, request: CompletionRequest) -> Completion:
         backend = self._provider.backend(request.model)
-        return self._ask(
-            lambda: backend.complete(request),
-            opened=self._open("chat", request.model, verb="complete", request=request),
-            texts=request.texts,
-            answer_tokens=request.max_tokens,
-        )
+        return self._ask(request, backend.complete, operation="chat", verb="complete")
 
     def _ask(
         self,
-        call: Callable[[], Awaitable[AnswerT]],
+        request: RequestT,
+        call: Callable[[RequestT], Awaitable[AnswerT]],
         *,
-        opened: OpenRequest,
-        texts: Sequence[str],
-        answer_tokens: int | None,
+        operation: Operation,
+        verb: str,
     ) -> AnswerT:
+        model, occasion = request.model, current_occasion(verb)
+        budgets = self._budgets(model, occasion)
+        asked = _bounded(request, budgets)
         asking = ask(
-            call,
-            opened=opened,
-            limiter=self._provider.limiter(opened.model),
+            lambda: call(asked),
+            opened=self._open(occasion, operation, asked),
+            limiter=self._provider.limiter(model),
             retry=self._retry,
-            price=lambda usage: self.cost_usd(opened.model, usage),
+            price=lambda usage: self.cost_usd(model, usage),
+            budgets=budgets,
+            most_usd=budgets.most_usd(asked),
             asked_for=AskedFor(
-                model=opened.model,
-                count=len(texts),
-                unit="message" if opened.operation == "chat" else "text",
-                tokens=likely_tokens(texts, answer_tokens),
+                model=model,
+                count=len(request.texts),
+                unit="message" if operation == "chat" else "text",
+                tokens=likely_tokens(request.texts, request.max_tokens),
             ),
         )
         return self._run(asking)
 
-    def _open(
-        self,
-        operation: Operation,
-        model: str,
-        *,
-        verb: str,
-        rows: int = 1,
-        request: CompletionRequest | None = None,
-    ) -> OpenRequest:
-        """Return a request to be made on the occasion of this call."""
+    def _open(self, occasion: Occasion, operation: Operation, request: RowRequest) -> OpenRequest:
         return OpenRequest(
-            occasion=current_occasion(verb),
+            occasion=occasion,
             operation=operation,
-            model=model,
-            rows=rows,
+            model=request.model,
+            rows=len(request.inputs) if isinstance(request, InputsRequest) else 1,
             request=request,
             report=self.report,
         )
 
+    def _budgets(self, model: str, occasion: Occasion, *others: Budget) -> Budgets:
+        """Return all budgets that a request of this occasion has to fit into."""
+        self.spent.limit_usd = self.settings.budget_usd_per_session
+        day = () if self._day is None else (self._day,)
+        return Budgets(
+            [*others, *(tab.budget for tab in occasion.tabs), self.spent, *day],
+            model=model,
+            price=lambda usage: self.cost_usd(model, usage),
+            counter=lambda: self.token_counter(model),
+        )
 
-def _checked_kind(name: str, kind: Literal["embed", "moderation"], lacking: str, default: str) -> str:
-    """Return the model's name; NotSupported where it is known to be of another kind."""
-    found: str
-    if is_local(name):
-        from mistral_nb.backends.embedded.weights import LOCAL_MODELS
 
-        found = LOCAL_MODELS[name].role if name in LOCAL_MODELS else "chat"
-    else:
-        model = catalogue.find_model(name)
-        found = kind if model is None else model.kind
-    if found == kind:
-        return name
-    needs_key = f" It needs a key:\n{SET_KEY_LINE}" if is_local(name) and not is_local(default) else ""
-    raise NotSupported(f"{name} {lacking}.", f"Use one that does: model={default!r}.{needs_key}")
+def _bounded(request: RequestT, budgets: Budgets) -> RequestT:
+    """Return the request with a bound for its answer, where a budget has to be kept."""
+    if budgets.bounds_answers and isinstance(request, CompletionRequest) and request.max_tokens is None:
+        return replace(request, max_tokens=MOST_ANSWER_TOKENS)
+    return request
 
 
 def _several(texts: Sequence[str]) -> Sequence[str]:

@@ -268,7 +268,8 @@ class TestFile:
         file = mistral_nb.session().settings.home / "mistral_nb.sqlite"
         mistral_nb.session().close()
         with contextlib.closing(sqlite3.connect(file)) as old:
-            old.execute("DROP TABLE requests")
+            for table in ("requests", "holds"):
+                old.execute(f"DROP TABLE {table}")
             old.execute("PRAGMA user_version=2")
         asked = len(api.requests)
         column.mistral.classify(LABELS)

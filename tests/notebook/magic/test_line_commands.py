@@ -349,7 +349,7 @@ class TestConfig:
     ) -> None:
         monkeypatch.setenv("MISTRAL_NB_REGION", "eu")
 
-        assert "region               eu" in line(shell, "config")[1]
+        assert "region                  eu" in line(shell, "config")[1]
         assert "(MISTRAL_NB_REGION)" in line(shell, "config")[1]
 
     def test_it_sets_for_this_kernel(self, shell: InteractiveShell) -> None:
