@@ -12,7 +12,8 @@ import mistral_nb
 from mistral_nb import errors
 from mistral_nb.backends import event_stream
 from mistral_nb.backends.embedded import process
-from mistral_nb.completion import Completion, Delta, TokenUsage
+from mistral_nb.completion import TokenUsage
+from mistral_nb.notebook.magic.answer_view import AnswerView
 from tests.fake_api import FakeApi, Fault
 from tests.notebook.cells import ask, displays, kept, line, run
 
@@ -184,19 +185,18 @@ class TestInterrupting:
         """Interrupt a slow answer once its first words are here."""
         api.play(Fault(content="first words " * 50, bytes_per_second=2000))
         has_words = threading.Event()
-        extended_by = Completion.extended_by
+        grow = AnswerView.grow
 
-        def note_words(answer: Completion, delta: Delta) -> Completion:
-            longer = extended_by(answer, delta)
-            if longer.text.startswith("first words"):
+        def note_words(view: AnswerView, text: str, *, is_thinking: bool) -> None:
+            grow(view, text, is_thinking=is_thinking)
+            if text.startswith("first words"):
                 has_words.set()
-            return longer
 
         def interrupt() -> None:
             has_words.wait()
             os.kill(os.getpid(), signal.SIGINT)
 
-        monkeypatch.setattr(Completion, "extended_by", note_words)
+        monkeypatch.setattr(AnswerView, "grow", note_words)
         reader = threading.Thread(target=interrupt)
         reader.start()
         with capture_output() as captured, pytest.raises(KeyboardInterrupt):
@@ -225,11 +225,11 @@ class TestInterrupting:
 
 
 def test_an_interrupted_cell_says_so_in_a_line(api: FakeApi, notebook: InteractiveShell) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Completion, "extended_by", interrupt)
+        patch.setattr(AnswerView, "grow", interrupt)
         result, printed = run(notebook, "%%mistral\nHello")
 
     assert isinstance(result.error_in_exec, KeyboardInterrupt)
