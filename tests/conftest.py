@@ -4,6 +4,7 @@ import asyncio
 import functools
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,8 +25,13 @@ from tests.fake_api import FakeApi
 
 DEFAULT_HOME = settings.current_settings().home
 
+# Some tests are about Ctrl-C, which a shell that runs them in the background has its children ignore.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # How long an example takes says more about the machine than about the code.
-hypothesis.settings.register_profile("without a clock", deadline=None)
+hypothesis.settings.register_profile(
+    "without a clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("without a clock")
 
 

@@ -74,17 +74,18 @@ def test_closing_stops_what_is_running(tiny: Path) -> None:
     script = """
     async def main():
         engine = ChatEngine(Path(sys.argv[1]), context_tokens=4096)
-        first = asyncio.Event()
+        came, first = [], asyncio.Event()
         async def long():
             async with aclosing(engine.generate("chat", {**ASK, "max_tokens": 4000, "temperature": 1.5})) as chunks:
                 async for chunk in chunks:
+                    came.append(chunk)
                     first.set()
         running = asyncio.create_task(long())
         await first.wait()
-        started = time.monotonic()
+        before = len(came)
         await asyncio.to_thread(engine.close)
         await running
-        print(time.monotonic() - started < 5)
+        print(len(came) - before < 200)
     asyncio.run(main())
     """
 
@@ -132,9 +133,9 @@ def test_who_leaves_while_a_long_prompt_is_read_makes_room(tiny: Path) -> None:
         reading = asyncio.create_task(answer(engine, **long))
         await asyncio.wait([reading], timeout=0.5)
         reading.cancel()
-        started = time.monotonic()
+        started = time.process_time()  # of all threads: however busy the machine is, reading on would take much more
         short = await answer(engine)
-        print(reading.cancelled() or reading.cancelling(), bool(text(short)), time.monotonic() - started < 8)
+        print(reading.cancelled() or reading.cancelling(), bool(text(short)), time.process_time() - started < 8)
         engine.close()
     asyncio.run(main())
     """
