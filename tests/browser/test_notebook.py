@@ -15,16 +15,19 @@ NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
 INJECTION = "<img src=x onerror='window.attacked = true'><script>window.attacked = true</script>"
 
 
-def test_the_first_notebook_runs_from_top_to_bottom(
-    page: Page, embedded: Path, tmp_path: Path, screenshots: Path
-) -> None:
+def test_the_first_notebook_runs_from_top_to_bottom_with_a_key(page: Page, tmp_path: Path, screenshots: Path) -> None:
     page.set_default_timeout(180_000)
     shutil.copy(NOTEBOOKS / "01_first_answer.ipynb", tmp_path)
-    environment = {"MISTRAL_NB_HOME": str(embedded), "MISTRAL_NB_MODEL": "local-tiny"}
-    with jupyterlab(tmp_path, tmp_path / "jupyter", environment) as url:
-        open_notebook(page, url, "01_first_answer.ipynb")
-        outputs = run_all(page)
-        page.screenshot(path=screenshots / "01_first_answer.png")
+    with FakeApi() as api:
+        environment = {
+            "MISTRAL_NB_ENDPOINT": api.url,
+            "MISTRAL_API_KEY": api.api_key,
+            "MISTRAL_NB_HOME": str(tmp_path / "home"),
+        }
+        with jupyterlab(tmp_path, tmp_path / "jupyter", environment) as url:
+            open_notebook(page, url, "01_first_answer.ipynb")
+            outputs = run_all(page)
+            page.screenshot(path=screenshots / "01_first_answer.png")
 
     assert [output for cell in outputs for output in cell if output["output_type"] == "error"] == []
 
