@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from mistral_nb.errors import InvalidAnswer, InvalidSchema
+from mistral_nb.field_schema import is_fields, record_type
 from mistral_nb.strict_schema import StrictSchema, for_grammar, for_hosted, for_reading, strict_schema
 from mistral_nb.typed_dicts import readable
 
@@ -55,6 +56,17 @@ class AnswerSchema:
     name: str
     _strict: StrictSchema = field(repr=False)
     _validate: _Validate = field(repr=False)
+    _written: Callable[[], StrictSchema] = field(repr=False)
+    _plain: Callable[[Any], Any] = field(repr=False)
+
+    @property
+    def written(self) -> StrictSchema:
+        """The schema of values as `plain` gives them: with the fields' own names, and what a class computes."""
+        return self._written()
+
+    def plain(self, value: Any) -> Any:
+        """Return a value that `read` gave as JSON can hold it: dicts, lists, texts, numbers, booleans, None."""
+        return self._plain(value)
 
     @property
     def response_format(self) -> dict[str, Any]:
@@ -103,8 +115,9 @@ def answer_schema(schema: Any) -> AnswerSchema:
     ----------
     schema
         A pydantic model, a TypedDict, a dataclass, an Enum, ``list[Model]``, ``Literal["a", "b"]``, any other type that pydantic
-        knows (``int``, ``date``, ``Model | None``, ``dict[str, float]``), or a JSON schema as a mapping. A field with a default may
-        be left open by the model, which gives the default.
+        knows (``int``, ``date``, ``Model | None``, ``dict[str, float]``), or a JSON schema as a mapping. In short: a mapping of
+        names to types (a list stands for a choice), or a list of names. A field with a default may be left open by the model, which
+        gives the default; those of the short forms may all be left open.
 
     Raises
     ------
@@ -121,6 +134,8 @@ def answer_schema(schema: Any) -> AnswerSchema:
     """
     if isinstance(schema, AnswerSchema):
         return schema
+    if is_fields(schema):
+        return _from_type(record_type(schema))
     if isinstance(schema, Mapping):
         return _from_json_schema(schema)
     if schema is None or isinstance(schema, str) or inspect.isroutine(schema):
@@ -154,8 +169,18 @@ def _from_type(kind: Any) -> AnswerSchema:
                 [_pydantic_error(problem["loc"], problem["msg"], problem["input"]) for problem in found]
             ) from None
 
+    def written() -> StrictSchema:
+        try:
+            shown = adapter.json_schema(mode="serialization", by_alias=False, schema_generator=_schema_writer())
+        except PydanticUserError:  # a serializer of the class's own, of which nothing is known
+            return strict
+        return StrictSchema(shown)
+
+    def plain(value: Any) -> Any:
+        return adapter.dump_python(value, mode="json", by_alias=False, warnings=False)
+
     name = re.sub(r"\w+\.", "", str(kind)) if get_args(kind) else getattr(kind, "__name__", "")
-    return AnswerSchema(name=_name(name), _strict=strict, _validate=validate)
+    return AnswerSchema(name=_name(name), _strict=strict, _validate=validate, _written=written, _plain=plain)
 
 
 def _schema_writer() -> Any:
@@ -207,7 +232,13 @@ def _from_json_schema(schema: Mapping[str, Any]) -> AnswerSchema:
             raise _Wrong([f"{_place(error.absolute_path)}: {error.message}" for error in errors])
         return value
 
-    return AnswerSchema(name=_name(str(schema.get("title", ""))), _strict=strict, _validate=validate)
+    return AnswerSchema(
+        name=_name(str(schema.get("title", ""))),
+        _strict=strict,
+        _validate=validate,
+        _written=lambda: strict,
+        _plain=lambda value: value,
+    )
 
 
 def _plain(schema: Any) -> Any:

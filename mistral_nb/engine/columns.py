@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.cache import KeptAnswer
-from mistral_nb.engine.rows import ColumnsOfAnswers, DistinctTexts, RowsResult
+from mistral_nb.engine.rows import ColumnsOfAnswers, ColumnsOfRecords, DistinctTexts, RowsResult
 from mistral_nb.engine.vectors import VectorDtype
 from mistral_nb.errors import NotText, UnknownColumn
 
@@ -107,10 +107,10 @@ def values_of(column: "pd.Series[Any]", result: RowsResult, *, dtype: Any) -> "p
     """
     import pandas as pd
 
-    dtype = _known(dtype, result)
-    if isinstance(dtype, Mapping):
-        return pd.DataFrame(_value_arrays(result, dtype), index=column.index, columns=list(dtype))
-    return pd.Series(_spread(result.values, result.texts.numbers, dtype), index=column.index, name=column.name)
+    arrays = _value_arrays(result, dtype)
+    if isinstance(dtype, Mapping | ColumnsOfRecords | ColumnsOfAnswers):
+        return pd.DataFrame(arrays, index=column.index, columns=list(arrays))
+    return pd.Series(arrays["value"], index=column.index, name=column.name)
 
 
 def with_new_values(
@@ -213,21 +213,18 @@ def details_frame(
 
 def _value_arrays(result: RowsResult, dtype: Any) -> dict[str, Any]:
     """Return the values of all rows, by the name of their column; "value" where they have but one."""
-    numbers = result.texts.numbers
-    dtype = _known(dtype, result)
+    values, numbers = result.values, result.texts.numbers
+    if isinstance(dtype, ColumnsOfAnswers):
+        dtype = dtype.of([value for value in values if value is not None])
+    elif isinstance(dtype, ColumnsOfRecords):
+        values = [None if value is None else dtype.cells(value) for value in values]
+        dtype = dtype.dtypes
     if not isinstance(dtype, Mapping):
-        return {"value": _spread(result.values, numbers, dtype)}
+        return {"value": _spread(values, numbers, dtype)}
     return {
-        name: _spread([None if value is None else value.get(name) for value in result.values], numbers, each)
+        name: _spread([None if value is None else value.get(name) for value in values], numbers, each)
         for name, each in dtype.items()
     }
-
-
-def _known(dtype: Any, result: RowsResult) -> Any:
-    """Return the dtype, now that there are answers."""
-    if isinstance(dtype, ColumnsOfAnswers):
-        return dtype.of([value for value in result.values if value is not None])
-    return dtype
 
 
 def _spread(values: list[Any], numbers: "np.ndarray[Any, Any]", dtype: Any) -> Any:

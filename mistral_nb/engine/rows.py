@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from mistral_nb.completion import RowRequest, TokenUsage
 from mistral_nb.engine.cache import KeptAnswer
-from mistral_nb.errors import MistralNotebookError
+from mistral_nb.errors import InvalidAnswer, MistralNotebookError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,22 @@ class Packing(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnsOfRecords:
+    """The dtype of values that are kept in another form than they are shown in.
+
+    Attributes
+    ----------
+    dtypes
+        The columns that are shown.
+    cells
+        Gives what a value shows in them; what it leaves out is missing.
+    """
+
+    dtypes: Mapping[str, Any]
+    cells: Callable[[Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnsOfAnswers:
     """The dtype of values of which only the answers say what columns they have.
 
@@ -60,6 +76,19 @@ class ColumnsOfAnswers:
     """
 
     of: Callable[[Sequence[Any]], Mapping[str, Any]]
+
+
+@runtime_checkable
+class CorrectedTask(Protocol):
+    """A task whose answers have to pass checks of the user's, and are asked for again with what is wrong with them.
+
+    Its answers are read in a thread of their own: a check may take its time, or even ask a model.
+    """
+
+    most_corrections: ClassVar[int]
+
+    def correction(self, request: RowRequest, wrong: InvalidAnswer) -> RowRequest:
+        """Return the request that shows the model its wrong answer to this one, and what is wrong with it."""
 
 
 class RowTask(Protocol):
@@ -78,7 +107,8 @@ class RowTask(Protocol):
         """The pandas dtype (or its name) of the values.
 
         A mapping of names to dtypes makes each value a JSON object and the result a frame with these columns; what an object
-        lacks is missing. Lists and objects have dtype `object`. Also `ColumnsOfAnswers`, and `VectorDtype`.
+        lacks is missing. Lists and objects have dtype `object`. Also
+        `ColumnsOfRecords`, `ColumnsOfAnswers`, and `VectorDtype`.
         """
 
     @property

@@ -26,12 +26,12 @@ from mistral_nb.engine.occasion import Occasion
 from mistral_nb.engine.open_request import Report, may_be_billed
 from mistral_nb.engine.plan import UNANSWERED, RowsPlan
 from mistral_nb.engine.retry import RetryPolicy
-from mistral_nb.engine.rows import RowsProgress
+from mistral_nb.engine.rows import CorrectedTask, RowsProgress
 from mistral_nb.engine.run_requests import RunRequests
 from mistral_nb.engine.shared_questions import SharedQuestions
 from mistral_nb.engine.tokens import estimated_tokens
 from mistral_nb.engine.units import Unit, UnitQueue
-from mistral_nb.errors import AskedFor, MistralNotebookError
+from mistral_nb.errors import AskedFor, InvalidAnswer, MistralNotebookError
 
 # Each was tried again and again before it was given up: the rest of a long column would take hours to fail the same way. After many
 # answers it takes more of them: the rows that can't be answered are those that are left at the end.
@@ -80,6 +80,7 @@ class Sender:
         self._price = price
         self._on_progress = on_progress
         self._budgets = budgets
+        self._corrects = plan.task if isinstance(plan.task, CorrectedTask) else None
         self._shared = SharedQuestions(
             plan,
             cache=cache,
@@ -133,7 +134,7 @@ class Sender:
 
     async def _dispatch(self, unit: Unit) -> None:
         """Hold the money, wait for leave to send, and send."""
-        request = self._plan.request(unit.numbers)
+        request = unit.correction or self._plan.request(unit.numbers)
         held_usd = self._budgets.most_usd(request)
         while not self._budgets.hold(held_usd):
             if not self._sending and not self._budgets.may_have_more:
@@ -185,8 +186,10 @@ class Sender:
         self._failures_in_a_row = 0
         self.bill.add(usage, cost_usd)
         self.progress.requests, self.progress.cost_usd = self.bill.requests, self.bill.cost_usd
-        self._answered(unit, answer, cost_usd)
-        self._budgets.settle(held_usd, cost_usd)  # now that the ledger has it
+        try:
+            await self._read(unit, answer, cost_usd)
+        finally:
+            self._budgets.settle(held_usd, cost_usd)  # now that the ledger has it
 
     async def _ask(self, request: RowRequest) -> RowAnswer:
         if isinstance(request, InputsRequest):
@@ -204,15 +207,21 @@ class Sender:
 
     # What came back.
 
-    def _answered(self, unit: Unit, answer: RowAnswer, cost_usd: Decimal | None) -> None:
-        """Read the answer; what can be read is kept with all the others of this turn of the loop."""
+    async def _read(self, unit: Unit, answer: RowAnswer, cost_usd: Decimal | None) -> None:
         try:
-            values = self._plan.read(unit.numbers, answer)
+            if self._corrects is None:
+                values = self._plan.read(unit.numbers, answer)
+            else:
+                values = await asyncio.to_thread(self._plan.read, unit.numbers, answer)
         except MistralNotebookError as error:
             self.bill.share(unit.numbers, {}, answer.usage, cost_usd)
             self._requests.answered(unit, answer, cost_usd, error=error)
             self._failed(unit, error)
             return
+        self._answered(unit, answer, values, cost_usd)
+
+    def _answered(self, unit: Unit, answer: RowAnswer, values: list[Any], cost_usd: Decimal | None) -> None:
+        """Keep what could be read, together with all the others of this turn of the loop."""
         answers = {
             number: self._kept(value, answer, place=place, count=len(values))
             for place, (number, value) in enumerate(zip(unit.numbers, values, strict=True))
@@ -279,6 +288,11 @@ class Sender:
         error.note_request(AskedFor(model=self._plan.model, count=count, unit="row", tokens=self._likely_tokens(unit)))
         if error.stops_run:
             self._stop(error)
+        elif self._corrects is not None and self._can_correct(unit, error):
+            assert isinstance(error, InvalidAnswer)
+            unit.correction = self._corrects.correction(self._plan.request(unit.numbers), error)
+            unit.corrections, unit.failed_attempts = unit.corrections + 1, 0
+            self._queue.ask_again(unit)
         elif self._is_worth_another_try(unit, error):
             wait_seconds = self._retry.wait_seconds(unit.failed_attempts, error)
             self._delayed[unit] = asyncio.get_running_loop().call_later(wait_seconds, self._again, unit)
@@ -293,6 +307,11 @@ class Sender:
         if unit not in self._delayed:
             self._requests.end(unit)
         self._news.set()
+
+    def _can_correct(self, unit: Unit, error: MistralNotebookError) -> bool:
+        assert self._corrects is not None
+        is_alone = len(unit.numbers) == 1 and not unit.is_audit
+        return isinstance(error, InvalidAnswer) and is_alone and unit.corrections < self._corrects.most_corrections
 
     def _is_worth_another_try(self, unit: Unit, error: MistralNotebookError) -> bool:
         if unit.failed_attempts >= self._retry.attempts(error):

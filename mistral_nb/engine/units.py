@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mistral_nb.completion import RowRequest
 from mistral_nb.engine.audit import TIMES_ALONE, Audit
 from mistral_nb.engine.limiter import Limiter
 from mistral_nb.engine.plan import RowsPlan
@@ -17,10 +18,15 @@ from mistral_nb.engine.tokens import estimated_tokens
 
 @dataclass(slots=True, eq=False)
 class Unit:
-    """What one request asks: the numbers of its texts, several when they share it."""
+    """What one request asks: the numbers of its texts, several when they share it.
+
+    `correction` asks for a text's answer once more, with what was wrong with it; `corrections` counts how often.
+    """
 
     numbers: tuple[int, ...]
     is_audit: bool = False
+    correction: RowRequest | None = None
+    corrections: int = 0
     failed_attempts: int = 0
     first_sent: float | None = None
 

@@ -13,6 +13,7 @@ from mistral_nb.notebook.verbs.ask import ask
 from mistral_nb.notebook.verbs.classify import classify
 from mistral_nb.notebook.verbs.compare_prices import compare_prices
 from mistral_nb.notebook.verbs.embed import embed
+from mistral_nb.notebook.verbs.extract import extract
 from mistral_nb.notebook.verbs.filter import filter  # noqa: A004  # the verb's name
 from mistral_nb.notebook.verbs.fix_grammar import fix_grammar
 from mistral_nb.notebook.verbs.mask import mask
@@ -49,6 +50,7 @@ class SeriesVerbs(_LastRun):
     classify = on_series(classify)
     compare_prices = on_series(compare_prices)
     embed = on_series(embed)
+    extract = on_series(extract)
     filter = on_series(filter)
     fix_grammar = on_series(fix_grammar)
     mask = on_series(mask)
@@ -72,6 +74,7 @@ class FrameVerbs(_LastRun):
     classify = on_frame(classify)
     compare_prices = on_frame(compare_prices)
     embed = on_frame(embed)
+    extract = on_frame(extract)
     filter = on_frame(filter)
     fix_grammar = on_frame(fix_grammar)
     mask = on_frame(mask)

@@ -12,7 +12,7 @@ from typing import ClassVar
 from mistral_nb.completion import Completion, CompletionRequest
 from mistral_nb.engine.rows import Packing
 from mistral_nb.tasks.answer_text import answered_text, says_the_same
-from mistral_nb.tasks.length import TOKENS_PER_WORD, checked_instructions, checked_words, most_tokens
+from mistral_nb.tasks.length import TOKENS_PER_WORD, checked_count, checked_instructions, most_tokens
 from mistral_nb.tasks.templates import Template
 
 
@@ -62,4 +62,4 @@ class Ask:
 
 def ask_task(template: Template, *, max_words: int, instructions: str | None) -> Ask:
     """Return the task for a template; InvalidOption for `max_words` below 1 or no whole number, and for blank `instructions`."""
-    return Ask(template, checked_words(max_words), checked_instructions(instructions))
+    return Ask(template, checked_count(max_words), checked_instructions(instructions))

@@ -19,7 +19,7 @@ def most_tokens(max_words: int) -> int:
     return max_words * _MOST_TOKENS_PER_WORD + _SPARE_TOKENS
 
 
-def checked_words(number: Any, *, name: str = "max_words") -> int:
+def checked_count(number: Any, *, name: str = "max_words") -> int:
     """Return the number; InvalidOption when it is not a whole one from 1 up."""
     if not hasattr(number, "__index__") or isinstance(number, bool) or number < 1:
         raise InvalidOption(f"{name} is {number!r}.", f"Give a whole number from 1 up, e.g. {name}=15.")

@@ -91,7 +91,10 @@ class PackedRows:
             return error
 
     def _schema(self) -> JsonObject:
-        properties = {"id": {"type": "integer"}, self.field: self.field_schema}
+        # References lead from the root.
+        definitions = {name: value for name, value in self.field_schema.items() if name == "$defs"}
+        field_schema = {name: value for name, value in self.field_schema.items() if name != "$defs"}
+        properties = {"id": {"type": "integer"}, self.field: field_schema}
         row = {
             "type": "object",
             "properties": properties,
@@ -103,6 +106,7 @@ class PackedRows:
             "properties": {"rows": {"type": "array", "items": row}},
             "required": ["rows"],
             "additionalProperties": False,
+            **definitions,
         }
         return {"name": "rows", "strict": True, "schema": answer}
 

@@ -15,7 +15,7 @@ from mistral_nb.completion import Completion, CompletionRequest
 from mistral_nb.engine.fold import Passage
 from mistral_nb.errors import InvalidAnswer
 from mistral_nb.tasks.answer_text import answered_text, says_the_same, whole_characters
-from mistral_nb.tasks.length import TOKENS_PER_WORD, checked_instructions, checked_words, most_tokens
+from mistral_nb.tasks.length import TOKENS_PER_WORD, checked_count, checked_instructions, most_tokens
 from mistral_nb.tasks.packing import PackedRows, slot
 
 DEFAULT_MAX_WORDS = 25
@@ -135,10 +135,10 @@ def summarize_task(
     InvalidOption
         `max_words` or `max_sentences` is not a whole number from 1 up; `language`, `focus` or `instructions` is blank or no text.
     """
-    sentences = None if max_sentences is None else checked_words(max_sentences, name="max_sentences")
+    sentences = None if max_sentences is None else checked_count(max_sentences, name="max_sentences")
     if max_words is None and sentences is None:
         max_words = default_max_words
-    words = None if max_words is None else checked_words(max_words)
+    words = None if max_words is None else checked_count(max_words)
     wishes = [checked_instructions(focus, name="focus"), checked_instructions(instructions)]
     if wishes[0]:
         wishes[0] = f"Tell only what concerns this: {wishes[0].rstrip('.')}."

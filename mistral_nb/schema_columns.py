@@ -1,0 +1,218 @@
+"""The columns that values of a JSON schema fill, and what of a value stands in each.
+
+Keeps to itself: which kind of node has which dtype.
+Promises: pure, and from the schema alone: the dtypes do not depend on the values. All of them can hold missing values.
+"""
+
+import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from mistral_nb.errors import InvalidAnswer, InvalidSchema
+from mistral_nb.strict_schema import WRAPPED, StrictSchema
+
+Nested = Literal["columns", "object"]
+
+_DTYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
+# Of years 1 to 9999, which is what dates in texts can be.
+_DATE_DTYPE = "datetime64[us]"
+_DATE_FORMATS = frozenset({"date", "date-time"})
+_LARGEST_INT64 = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaColumn:
+    """One column.
+
+    Attributes
+    ----------
+    name
+        Of the column: the names of the fields that lead to it, with dots between.
+    path
+        These names.
+    dtype
+        pandas' name of the dtype; None for a category, whose `categories` it has.
+    node
+        Of the schema.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    dtype: str | None
+    categories: tuple[Any, ...]
+    node: Mapping[str, Any]
+
+    @property
+    def pandas_dtype(self) -> Any:
+        """The dtype, or its name."""
+        from pandas import CategoricalDtype
+
+        return CategoricalDtype(list(self.categories)) if self.dtype is None else self.dtype
+
+    @property
+    def is_list(self) -> bool:
+        """Whether its values are lists."""
+        return self.node.get("type") == "array" or "items" in self.node
+
+    def cell(self, record: Any) -> Any:
+        """Return what a value shows in this column; None where it says nothing.
+
+        Raises
+        ------
+        ValueError
+            The column can't hold it.
+        """
+        for name in self.path:
+            record = record.get(name) if isinstance(record, Mapping) else None
+        if record is None:
+            return None
+        if self.dtype == _DATE_DTYPE:
+            return _naive(datetime.datetime.fromisoformat(record))
+        if self.dtype == "Float64":
+            return float(record)
+        if self.dtype == "Int64" and abs(record) > _LARGEST_INT64:
+            raise ValueError(f"{record} is larger than a column of whole numbers holds")
+        if self.dtype == "string":
+            return str(record)
+        return record
+
+
+def schema_columns(schema: StrictSchema, *, nested: Nested = "columns") -> list[SchemaColumn]:
+    """Return the columns of a schema's values.
+
+    Parameters
+    ----------
+    schema
+        One whose root is no object gives a single column, "answer".
+    nested
+        "columns": a field that has fields is a column for each of these; "object": it is one column of dicts.
+
+    """
+    root = schema.resolved(schema.root)
+    if schema.is_wrapped:
+        return [_column(schema, (WRAPPED,), root)]
+    return list(_columns_of(schema, root, (), nested, frozenset()))
+
+
+def item_columns(schema: StrictSchema, column: SchemaColumn, *, nested: Nested = "columns") -> list[SchemaColumn]:
+    """Return the columns of one item of a column of lists; their paths begin at the item."""
+    item = _single(schema, column.node.get("items", True))
+    is_spread = "properties" in item and nested == "columns"
+    found = list(_columns_of(schema, item, (), nested, frozenset())) if is_spread else [_column(schema, (), item)]
+    prefix = () if schema.is_wrapped and is_spread else (column.name,)
+    return [replace(one, name=".".join((*prefix, *one.path))) for one in found]
+
+
+def checked_names(columns: list[SchemaColumn]) -> list[SchemaColumn]:
+    """Return the columns; InvalidSchema when two of them have the same name."""
+    names = [column.name for column in columns]
+    doubled = sorted({name for name in names if names.count(name) > 1})
+    if doubled:
+        raise InvalidSchema(f"Two columns would be named {doubled[0]!r}.", 'Rename a field, or give nested="object".')
+    return columns
+
+
+def check_fits(columns: Sequence[SchemaColumn], record: Any) -> None:
+    """Raise InvalidAnswer where a value does not go into its columns."""
+    for column in columns:
+        try:
+            column.cell(record)
+        except (ValueError, TypeError) as error:
+            said = [f"{column.name}: {error}"]
+            raise InvalidAnswer(
+                f"The answer does not go into its column: {said[0]}",
+                "Let the schema say what may stand there.",
+                errors=said,
+            ) from None
+
+
+def likely_tokens(schema: StrictSchema) -> int:
+    """Return about how many tokens a value of the schema has, written as JSON."""
+    return _tokens_of(schema, schema.root, frozenset())
+
+
+def _columns_of(
+    schema: StrictSchema, node: Mapping[str, Any], path: tuple[str, ...], nested: Nested, seen: frozenset[str]
+) -> Iterator[SchemaColumn]:
+    for name, inner in node.get("properties", {}).items():
+        reference = str(_single(schema, inner, resolves=False).get("$ref", ""))
+        found = _single(schema, inner)
+        if nested == "columns" and "properties" in found and reference not in seen:
+            inside = seen | {reference} if reference else seen
+            yield from _columns_of(schema, found, (*path, name), nested, inside)
+        else:
+            yield _column(schema, (*path, name), found)
+
+
+def _column(schema: StrictSchema, path: tuple[str, ...], node: Mapping[str, Any]) -> SchemaColumn:
+    node = _single(schema, node)
+    words = [word for word in node.get("enum", [node["const"]] if "const" in node else []) if word is not None]
+    if words and all(isinstance(word, str) for word in words):
+        return SchemaColumn(".".join(path), path, None, tuple(dict.fromkeys(words)), node)
+    return SchemaColumn(".".join(path), path, _dtype_of(schema, node, words), (), node)
+
+
+def _dtype_of(schema: StrictSchema, node: Mapping[str, Any], words: list[Any]) -> str:
+    kinds = {_kind_of(word) for word in words} or {
+        _node_kind(schema.resolved(branch)) for branch in _branches(schema, node)
+    }
+    if kinds == {"integer", "number"}:
+        return "Float64"
+    if len(kinds) != 1:
+        return "object"
+    kind = kinds.pop()
+    return _DATE_DTYPE if kind == "date" else _DTYPES.get(kind, "object")
+
+
+def _single(schema: StrictSchema, node: Any, *, resolves: bool = True) -> Mapping[str, Any]:
+    """Return the one kind of value that a node has beside null; the node itself where it has several."""
+    node = node if isinstance(node, Mapping) else {}
+    found = schema.resolved(node) if resolves or "$ref" not in node else node
+    branches = [branch for branch in found.get("anyOf") or found.get("oneOf") or () if not _is_null(schema, branch)]
+    if len(branches) == 1:
+        return _single(schema, branches[0], resolves=resolves)
+    return found
+
+
+def _branches(schema: StrictSchema, node: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    kinds = node.get("type")
+    if isinstance(kinds, list):
+        return [{**node, "type": kind} for kind in kinds if kind != "null"]
+    branches = [branch for branch in node.get("anyOf") or node.get("oneOf") or () if not _is_null(schema, branch)]
+    return branches or [node]
+
+
+def _is_null(schema: StrictSchema, node: Any) -> bool:
+    found = schema.resolved(node)
+    return found.get("type") == "null" or ("const" in found and found["const"] is None)
+
+
+def _node_kind(node: Mapping[str, Any]) -> str:
+    kind = str(node.get("type", ""))
+    return "date" if kind == "string" and node.get("format") in _DATE_FORMATS else kind
+
+
+def _kind_of(word: Any) -> str:
+    if isinstance(word, bool):
+        return "boolean"
+    return "integer" if isinstance(word, int) else "number" if isinstance(word, float) else "string"
+
+
+def _naive(moment: datetime.datetime) -> datetime.datetime:
+    """Return the moment without an offset: a column of dates has none, so what has one is told in UTC."""
+    return moment if moment.tzinfo is None else moment.astimezone(datetime.UTC).replace(tzinfo=None)
+
+
+def _tokens_of(schema: StrictSchema, node: Any, seen: frozenset[str]) -> int:
+    reference = str(node.get("$ref", "")) if isinstance(node, Mapping) else ""
+    if reference in seen and reference:
+        return 0
+    inside = seen | {reference}
+    found = _single(schema, node)
+    if "properties" in found:
+        return 4 + sum(6 + _tokens_of(schema, inner, inside) for inner in found["properties"].values())
+    if found.get("type") == "array":
+        return 4 + 3 * _tokens_of(schema, found.get("items", True), inside)
+    is_text = found.get("type") == "string" and "format" not in found and "enum" not in found
+    return 25 if is_text or not found else 10
