@@ -13,6 +13,7 @@ from tests.browser.jupyterlab import (
     command,
     jupyterlab,
     open_notebook,
+    outputs_of,
     restart,
     run_cell,
     start_cell,
@@ -139,7 +140,7 @@ def test_stop_works_while_a_cell_runs_and_its_keys_are_no_shortcuts(
     assert run_cell(page, 4)[0]["data"]["text/plain"] == "'done'"
 
 
-def test_a_page_that_is_loaded_anew_in_the_middle_of_an_answer_catches_up(
+def test_a_page_that_is_loaded_anew_in_the_middle_of_an_answer_catches_up_and_keeps_the_transcript(
     api: FakeApi, opened: Callable[..., Page], served: tuple[FakeApi, str, Path], request: pytest.FixtureRequest
 ) -> None:
     api.play(Fault(content="first words " * 1_000 + "the end.", bytes_per_second=15_000))
@@ -153,8 +154,11 @@ def test_a_page_that_is_loaded_anew_in_the_middle_of_an_answer_catches_up(
     open_notebook(page, served[1], f"{request.node.name}.ipynb")
     panel(page).get_by_text("the end.").wait_for()
     panel(page).get_by_text("tokens read").wait_for()
-
     assert panel(page).locator(".answer p").inner_text() == "first words " * 1_000 + "the end."
+
+    until(lambda: any("the end." in str(output) for output in outputs_of(page, 2)))
+    ask(page, "And now?")
+    until(lambda: any("Answer to: And now?" in str(output) for output in outputs_of(page, 2)))
 
 
 def test_a_transcript_is_left_when_the_kernel_is_gone_and_can_not_act(

@@ -20,6 +20,7 @@ class KnownModel:
     context_window: int
     embedding_dimension: int = 0
     has_reasoning: bool = False
+    has_vision: bool = False
     deprecation: str | None = None
     replacement: str | None = None
 
@@ -64,7 +65,7 @@ def card(name: str, model: KnownModel, *, created: int) -> dict[str, Any]:
         "reasoning": model.has_reasoning,
         "completion_fim": FIM in model.serves,
         "fine_tuning": False,
-        "vision": False,
+        "vision": model.has_vision,
         "ocr": False,
         "classification": False,
         "moderation": MODERATION in model.serves,

@@ -9,9 +9,7 @@ is answered with why, and what was typed goes back.
 import atexit
 import weakref
 from collections.abc import Sequence
-from contextvars import Context, copy_context
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +59,9 @@ class ChatPanel(AnyWidget):
         **options: Any,
     ) -> None:
         super().__init__()
+        self._let_the_page_choose_its_shell()
         self._below: DisplayHandle | None = None
         self._shown_in: int | None = None
-        self._page_context: Context | None = None
         transcript_name = f"mistral-nb-of-{self.model_id}"
         self._transcript = Transcript(transcript_name)
         self._conversation = ChatConversation(
@@ -213,22 +211,24 @@ class ChatPanel(AnyWidget):
         has_ended = message["kind"] == "dropped" or (message["kind"] == "turn" and message["turn"]["state"] in _ENDED)
         if self._below is not None and has_ended:
             self._below.update(self._transcript.bundle(self.turns), raw=True)
+            self._send_to_page({"kind": "transcript", **self._transcript.mark})
 
     def _send_to_page(self, message: JsonObject) -> None:
-        """Send as if in answer to the page's last message.
+        self.send(dict(message))
+        self._let_the_page_choose_its_shell()
 
-        ipykernel 7.4 hands the page's messages to the (sub)shell to which the last message from here belonged. Sent from the thread
-        of an answer, that would be the shell of the cells, where a stop would wait for the end of the cell that runs.
+    def _let_the_page_choose_its_shell(self) -> None:
+        """Undo what ipykernel 7.4 notes with every message that is sent: from which (sub)shell it was.
+
+        It hands the page's messages to that one, instead of the subshell that JupyterLab addresses them to. What is sent by the
+        thread of an answer counts as the cells' shell, where a stop would wait for the cell that runs; what is sent in answer to a
+        page that was closed since, as a subshell that has ended, where the next page would never be heard.
         """
-        send = partial(self.send, dict(message))
-        if self._page_context is None:
-            send()
-        else:
-            self._page_context.copy().run(send)
+        if self.comm is not None:
+            self.comm.__dict__.pop("_reply_subshell_id", None)
 
     def _from_page(self, _widget: object, content: Any, buffers: Sequence[memoryview]) -> None:
         """Do what the page asks for; called from any thread."""
-        self._page_context = copy_context()
         try:
             self._obey(content, buffers)
         except MistralNotebookError as error:
@@ -257,6 +257,9 @@ class ChatPanel(AnyWidget):
                 conversation.choose_model(model)
             case {"kind": "clear"}:
                 conversation.clear()
+            case {"kind": "transcript"}:  # of a page loaded anew, in which Jupyter no longer knows the output's id
+                data = self._transcript.bundle(self.turns)
+                self._send_to_page({"kind": "transcript", **self._transcript.mark, "data": data})
             case {"kind": "export", "format": str(format_name)}:
                 text = exported(format_name, self.turns, self.messages)
                 self._send_to_page({"kind": "file", "name": f"conversation.{format_name}", "text": text})

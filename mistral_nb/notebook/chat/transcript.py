@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from html import escape
 
+from mistral_nb.completion import JsonObject
 from mistral_nb.notebook.chat.turns import ChatTurn
 from mistral_nb.notebook.display import MimeBundle, answer_html, markdown_html, styled, without_controls
 
@@ -28,19 +29,32 @@ class Transcript:
     ----------
     name
         A class name that only this panel's transcript has: the live panel hides it by that.
+
+    Attributes
+    ----------
+    revision
+        Rises with every change.
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
+        self.revision = 0
         self._rendered: dict[int, tuple[ChatTurn, str]] = {}
 
+    @property
+    def mark(self) -> JsonObject:
+        """How a page finds the output, and sees whether it is the latest."""
+        return {"name": self.name, "revision": f"mistral-nb-revision-{self.revision}"}
+
     def bundle(self, turns: Sequence[ChatTurn]) -> MimeBundle:
-        """Return the MIME bundle that shows the turns."""
+        """Return the MIME bundle that shows the turns, under a new revision where they are not those of before."""
+        if [turn for turn, _ in self._rendered.values()] != list(turns):
+            self.revision += 1
         kept = {turn.id: (turn, self._html(turn)) for turn in turns}
         self._rendered = kept
         html = "".join(rendered for _, rendered in kept.values()) or f"<p>{EMPTY}</p>"
         return {
-            "text/html": _STYLE + styled(html, classes=f"mistral-nb-transcript {self._name}"),
+            "text/html": _STYLE + styled(html, classes=f"mistral-nb-transcript {self.name} {self.mark['revision']}"),
             "text/plain": without_controls(transcript_markdown(turns)) or EMPTY,
         }
 

@@ -326,7 +326,7 @@ class TestTheConversation:
         told = page.of_kind("snapshot")[-1]["turns"][0]["parts"][0]["text"]
         page.ended(1)
 
-        assert "some words" in told
+        assert told.startswith("some")
         assert page.text(1) == "some words " * 400
 
     def test_other_settings_hold_from_the_next_question_on(self, api: FakeApi, opened: Opened) -> None:

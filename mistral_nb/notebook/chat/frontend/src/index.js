@@ -1,9 +1,11 @@
 // The panel's two halves: one store per panel, and a view wherever it is shown.
 
 import "./panel.css";
-import { download } from "./notebook.js";
+import { download, isTranscriptCurrent, putTranscript } from "./notebook.js";
 import { PanelView } from "./panel_view.js";
 import { Store } from "./store.js";
+
+const JUPYTERS_OWN_UPDATE_MILLISECONDS = 300;
 
 export default () => {
   let store;
@@ -13,6 +15,15 @@ export default () => {
       const receive = (message) => {
         const reply = store.receive(message);
         if (reply?.kind === "file") download(reply.name, reply.text);
+        else if (reply?.kind === "transcript") keepTranscript(reply);
+      };
+      // Jupyter updates the output itself, but in a page that was loaded anew it no longer knows which one it is.
+      const keepTranscript = (transcript) => {
+        if (transcript.data) putTranscript(model.widget_manager, transcript);
+        else setTimeout(() => askForTranscript(transcript), JUPYTERS_OWN_UPDATE_MILLISECONDS);
+      };
+      const askForTranscript = (transcript) => {
+        if (!isTranscriptCurrent(model.widget_manager, transcript)) model.send({ kind: "transcript" });
       };
       const lost = () => store.lostKernel();
       model.on("msg:custom", receive);

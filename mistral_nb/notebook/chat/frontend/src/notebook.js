@@ -49,3 +49,26 @@ function cellIndex(node) {
   const cells = [...cell.parentElement.children].filter((child) => child.classList.contains("jp-Cell"));
   return cells.indexOf(cell);
 }
+
+/** Whether the notebook's output with the transcript is this revision; true also where there is no such output to keep. */
+export function isTranscriptCurrent(widgetManager, { name, revision }) {
+  const found = transcriptOutput(widgetManager, name);
+  return found === null || found.html.includes(revision);
+}
+
+/** Put the transcript into its output, so that it is saved with the notebook. */
+export function putTranscript(widgetManager, { name, data }) {
+  const found = transcriptOutput(widgetManager, name);
+  found?.outputs.set(found.index, { output_type: "display_data", data, metadata: {} });
+}
+
+function transcriptOutput(widgetManager, name) {
+  for (const cell of widgetManager?.context?.model?.cells ?? []) {
+    const outputs = cell.outputs;
+    for (let index = 0; index < (outputs?.length ?? 0); index += 1) {
+      const html = [outputs.get(index).data?.["text/html"] ?? ""].flat().join("");
+      if (html.includes(`${name} `)) return { outputs, index, html };
+    }
+  }
+  return null;
+}
