@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
     from mistral_nb import errors
     from mistral_nb.completion import Completion, CompletionRequest, Delta, TokenUsage
+    from mistral_nb.engine.alerts import ErrorRateWarning, SlowModelWarning
     from mistral_nb.engine.cache import CacheInfo
     from mistral_nb.engine.current import cache_info, clear_cache
     from mistral_nb.engine.current import current_session as session
+    from mistral_nb.engine.events import on_event
     from mistral_nb.engine.receipt import Receipt
+    from mistral_nb.engine.request_record import RequestRecord
     from mistral_nb.engine.retirement import RetirementWarning
     from mistral_nb.engine.rows_run import BackgroundRun
     from mistral_nb.engine.session import Session
@@ -49,12 +52,15 @@ __all__ = [
     "Completion",
     "CompletionRequest",
     "Delta",
+    "ErrorRateWarning",
     "Evaluation",
     "FailedRowsWarning",
     "PromptDiff",
     "Receipt",
+    "RequestRecord",
     "RetirementWarning",
     "Session",
+    "SlowModelWarning",
     "Spending",
     "TokenUsage",
     "Tool",
@@ -73,6 +79,7 @@ __all__ = [
     "frame_tools",
     "load_sample",
     "models",
+    "on_event",
     "prompt_diff",
     "session",
     "spend",
@@ -108,6 +115,10 @@ _HOMES = {
     "load_sample": ("mistral_nb.samples", "load_sample"),
     "usage": ("mistral_nb.notebook.usage", "usage"),
     "Usage": ("mistral_nb.notebook.usage", "Usage"),
+    "on_event": ("mistral_nb.engine.events", "on_event"),
+    "RequestRecord": ("mistral_nb.engine.request_record", "RequestRecord"),
+    "SlowModelWarning": ("mistral_nb.engine.alerts", "SlowModelWarning"),
+    "ErrorRateWarning": ("mistral_nb.engine.alerts", "ErrorRateWarning"),
     "spend": ("mistral_nb.engine.spending", "spend"),
     "Spending": ("mistral_nb.engine.spending", "Spending"),
     "session": ("mistral_nb.engine.current", "current_session"),

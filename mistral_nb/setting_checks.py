@@ -7,6 +7,7 @@ Promises: pure but for looking whether a file is there; what a setting can't be 
 import ipaddress
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -97,3 +98,29 @@ def checked_model_path(path: str | os.PathLike[str]) -> Path:
             'Give the path of a .gguf file, e.g. mistral_nb.configure(model_path="~/models/my-model.gguf").',
         )
     return file
+
+
+def checked_share(name: str, value: object) -> float:
+    """Return a share above 0 and below 1, from a number or its text."""
+    try:
+        share = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        share = math.nan
+    if not 0 < share < 1:
+        raise InvalidOption(f"{name} is {value!r}.", f"Give a share between 0 and 1, e.g. {name}=0.2.")
+    return share
+
+
+def checked_latency_budgets(value: object) -> dict[str, float]:
+    """Return seconds by model, from a mapping or from text like "small=2,large=8"."""
+    if isinstance(value, str):
+        value = {model: seconds for model, _, seconds in (part.partition("=") for part in value.split(","))}
+    if not isinstance(value, Mapping) or not all(isinstance(model, str) and model.strip() for model in value):
+        raise InvalidOption(
+            f"latency_budget_seconds is {value!r}.", 'Give seconds by model, e.g. latency_budget_seconds={"small": 2}.'
+        )
+    line = 'latency_budget_seconds={"small": 2}'
+    return {
+        model.strip(): float(checked_number(f"latency_budget_seconds[{model!r}]", seconds, example=2.0, line=line))
+        for model, seconds in value.items()
+    }

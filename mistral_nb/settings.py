@@ -17,9 +17,11 @@ from mistral_nb.key_sources import found_key
 from mistral_nb.setting_checks import (
     checked_endpoint,
     checked_flag,
+    checked_latency_budgets,
     checked_model_name,
     checked_model_path,
     checked_number,
+    checked_share,
 )
 
 REGIONS = {  # as in mistralai 3.7.0
@@ -47,6 +49,8 @@ _ENVIRONMENT = {
     "allow_http": "MISTRAL_NB_ALLOW_HTTP",
     "budget_usd_per_day": "MISTRAL_NB_BUDGET_USD_PER_DAY",
     "budget_usd_per_session": "MISTRAL_NB_BUDGET_USD_PER_SESSION",
+    "latency_budget_seconds": "MISTRAL_NB_LATENCY_BUDGET_SECONDS",
+    "error_rate_alert": "MISTRAL_NB_ERROR_RATE_ALERT",
 }
 # Examples of what they may be; where the example is whole they are.
 _NUMBERS = {
@@ -75,7 +79,7 @@ class Settings:
     api_key, endpoint, region, model, model_path, home
         None means: not set; `home` always has a value.
     max_concurrency, requests_per_minute, tokens_per_minute, timeout_seconds, cache_days, cache_megabytes, allow_http,
-    budget_usd_per_day, budget_usd_per_session
+    budget_usd_per_day, budget_usd_per_session, latency_budget_seconds, error_rate_alert
         As in `configure`; None of the limits means that they are learnt, None of `cache_days` that answers are kept for ever.
     origins
         Where each value is from: "argument", the environment variable's name, the place of a key, or "default".
@@ -96,6 +100,8 @@ class Settings:
     allow_http: bool = False
     budget_usd_per_day: Decimal | None = None
     budget_usd_per_session: Decimal | None = None
+    latency_budget_seconds: Mapping[str, float] = field(default_factory=dict)
+    error_rate_alert: float | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -161,6 +167,8 @@ def configure(
     allow_http: bool | None = None,
     budget_usd_per_day: float | Decimal | None = None,
     budget_usd_per_session: float | Decimal | None = None,
+    latency_budget_seconds: Mapping[str, float] | str | None = None,
+    error_rate_alert: float | None = None,
 ) -> Settings:
     """Return the settings that hold from now on in this kernel.
 
@@ -207,6 +215,12 @@ def configure(
     budget_usd_per_session
         Most that this kernel may spend until it ends, all doors together; environment ``MISTRAL_NB_BUDGET_USD_PER_SESSION``. Within
         a budget, an answer without `max_tokens` is bounded to 4,096 tokens, since what has no bound can't be set aside.
+    latency_budget_seconds
+        For each model the most that the 95th percentile of its last 50 latencies may be, e.g. ``{"small": 2}``; above, one
+        `SlowModelWarning`. Environment ``MISTRAL_NB_LATENCY_BUDGET_SECONDS``, e.g. ``small=2,large=8``.
+    error_rate_alert
+        Share of the last 100 requests, e.g. 0.2; when more of them failed, one `ErrorRateWarning` for each cause. Environment
+        ``MISTRAL_NB_ERROR_RATE_ALERT``.
 
     Raises
     ------
@@ -238,6 +252,8 @@ def configure(
         "allow_http": allow_http,
         "budget_usd_per_day": budget_usd_per_day,
         "budget_usd_per_session": budget_usd_per_session,
+        "latency_budget_seconds": latency_budget_seconds,
+        "error_rate_alert": error_rate_alert,
     }
     global _arguments  # noqa: PLW0603  # the settings of this kernel
     proposed = {**_arguments, **{name: value for name, value in changes.items() if value is not None}}
@@ -291,6 +307,10 @@ def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         values[name] = checked_number(name, given, example=example, line=line)
         if name in _AMOUNTS:
             values[name] = Decimal(str(given))
+    if "latency_budget_seconds" in values:
+        values["latency_budget_seconds"] = checked_latency_budgets(values["latency_budget_seconds"])
+    if "error_rate_alert" in values:
+        values["error_rate_alert"] = checked_share("error_rate_alert", values["error_rate_alert"])
     values["home"] = _home(values.get("home"))
     if "api_key" in arguments:
         values["api_key"], origins["api_key"] = arguments["api_key"], "argument"

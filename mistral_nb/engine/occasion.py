@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mistral_nb.engine.budget import Budget
 
@@ -38,6 +38,8 @@ class Occasion:
         What the user groups requests by; None without a tag.
     tabs
         On whose bills the request goes, beside the ledger.
+    trace
+        The OpenTelemetry context to which its span belongs; None where nobody listens.
     """
 
     door: Door | None = None
@@ -45,6 +47,7 @@ class Occasion:
     notebook: str | None = None
     tag: str | None = None
     tabs: "tuple[Tab, ...]" = ()
+    trace: Any = None
 
 
 class Tab(Protocol):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mistral_nb.completion import Completion, Embeddings, InputsAnswer, Moderation, RowRequest, TokenUsage
 from mistral_nb.engine.occasion import Occasion
@@ -27,6 +27,7 @@ class EndedRequest(NamedTuple):
     record: RequestRecord
     request: RowRequest | None = None
     completion: Completion | None = None
+    trace: Any = None
 
 
 Report = Callable[[EndedRequest], None]
@@ -143,7 +144,7 @@ class OpenRequest:
         self.attempts, self._failure = 0, None
         for tab in occasion.tabs:
             tab.note(record)
-        self.report(EndedRequest(record, self.request, completion))
+        self.report(EndedRequest(record, self.request, completion, occasion.trace))
 
 
 def kept_record(occasion: Occasion, rows: int, *, model: str, saved_usd: Decimal | None) -> RequestRecord:

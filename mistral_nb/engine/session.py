@@ -27,6 +27,7 @@ from mistral_nb.completion import (
     TokenUsage,
 )
 from mistral_nb.engine.account import Account
+from mistral_nb.engine.alerts import Alerts
 from mistral_nb.engine.asking import AnswerT, ask, likely_tokens, stream
 from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.budget import Budget
@@ -37,11 +38,12 @@ from mistral_nb.engine.column_run import ColumnRun
 from mistral_nb.engine.database import Database
 from mistral_nb.engine.day_budget import DayBudget
 from mistral_nb.engine.estimate import receipt_for
+from mistral_nb.engine.events import tell_listeners
 from mistral_nb.engine.fold import FoldTask
 from mistral_nb.engine.fold_run import FoldRun
 from mistral_nb.engine.ledger import Ledger
 from mistral_nb.engine.model_kinds import checked_kind
-from mistral_nb.engine.occasion import Occasion, current_occasion
+from mistral_nb.engine.occasion import Occasion
 from mistral_nb.engine.open_request import EndedRequest, OpenRequest, Report, kept_record
 from mistral_nb.engine.plan import RowsPlan, plan_rows
 from mistral_nb.engine.provider import Provider
@@ -53,6 +55,7 @@ from mistral_nb.engine.rows import DistinctTexts, RowTask, RunOptions
 from mistral_nb.engine.rows_run import OnProgress, RowsRun
 from mistral_nb.engine.sending import Sender
 from mistral_nb.engine.structured import complete_as, structured_request
+from mistral_nb.engine.telemetry import Telemetry, occasion_now
 from mistral_nb.engine.text_groups import TextGroups
 from mistral_nb.engine.tokens import TokenCounter
 from mistral_nb.errors import AskedFor, InvalidOption, UnknownPrice
@@ -104,7 +107,9 @@ class Session:
         self._calls = 0
         self._is_replaced = False
         self._runs: weakref.WeakSet[RowsRun] = weakref.WeakSet()
-        self._listeners: list[Report] = [self.ledger]
+        self._telemetry = Telemetry(settings.server_url)
+        self._alerts = Alerts(settings.latency_budget_seconds, settings.error_rate_alert)
+        self._listeners: list[Report] = [self.ledger, self._telemetry, self._alerts, tell_listeners]
         limit_usd = settings.budget_usd_per_day
         self._day = None if limit_usd is None else DayBudget(limit_usd, self._database)
 
@@ -170,10 +175,10 @@ class Session:
         has `finish_reason` and `usage`.
         """
         request = prompt if isinstance(prompt, CompletionRequest) else self.request(prompt, **options)
-        model, occasion = request.model, current_occasion("stream")
+        model, occasion = request.model, occasion_now("stream")
         budgets = self._budgets(model, occasion)
         request = _bounded(request, budgets)
-        return background_loop.iterate(
+        pieces = background_loop.iterate(
             stream(
                 request,
                 opened=self._open(occasion, "chat", request),
@@ -185,6 +190,7 @@ class Session:
                 price=lambda usage: self.cost_usd(model, usage),
             )
         )
+        return self._warning_after(pieces)
 
     def request(
         self,
@@ -260,11 +266,15 @@ class Session:
         occasion
             What it is a part of; else what is going on now.
         """
-        model, asked_on = plan.model, occasion or current_occasion(plan.task.verb)
+        model, asked_on = plan.model, occasion or occasion_now(plan.task.verb)
         # Made here, in the caller's thread: loading a tokenizer takes a second.
         budgets = self._budgets(model, asked_on, budget or Budget(plan.options.budget_usd))
 
+        span, thread = None, threading.get_ident()
+
         def sender(on_progress: OnProgress) -> Sender:
+            nonlocal span
+            part_of_run, span = self._telemetry.run_began(asked_on, model=model, rows=plan.progress.total)
             return Sender(
                 plan,
                 backend=self._provider.backend(model),
@@ -274,23 +284,26 @@ class Session:
                 retry=self._retry,
                 price=lambda usage: self.cost_usd(model, usage),
                 budgets=budgets,
-                occasion=asked_on,
+                occasion=part_of_run,
                 report=self.report,
                 on_progress=on_progress,
             )
 
-        def report_kept() -> None:
+        def ended() -> None:
+            self._telemetry.run_ended(span, plan.progress)
             if plan.progress.cached:
                 saved_usd = self.cost_usd(model, plan.kept_usage)
                 self.report(EndedRequest(kept_record(asked_on, plan.progress.cached, model=model, saved_usd=saved_usd)))
+            if threading.get_ident() == thread:  # a warning in a thread of ours is nobody's
+                self._alerts.warn()
 
-        run = RowsRun(plan, sender=sender, in_use=self._in_use, ended=report_kept)
+        run = RowsRun(plan, sender=sender, in_use=self._in_use, ended=ended)
         self._runs.add(run)
         return run
 
     def fold(self, task: FoldTask, groups: TextGroups, *, model: str | None, options: RunOptions) -> FoldRun:
         """Return a run that makes one answer of each group's texts, not yet begun."""
-        occasion = current_occasion(task.verb)
+        occasion = occasion_now(task.verb)
         return FoldRun(task, groups, model=self.model_name(model), options=options, occasion=occasion, session=self)
 
     def fill_in_middle(
@@ -426,7 +439,7 @@ class Session:
         operation: Operation,
         verb: str,
     ) -> AnswerT:
-        model, occasion = request.model, current_occasion(verb)
+        model, occasion = request.model, occasion_now(verb)
         budgets = self._budgets(model, occasion)
         asked = _bounded(request, budgets)
         asking = ask(
@@ -444,7 +457,13 @@ class Session:
                 tokens=likely_tokens(request.texts, request.max_tokens),
             ),
         )
-        return self._run(asking)
+        answer = self._run(asking)
+        self._alerts.warn()
+        return answer
+
+    def _warning_after(self, pieces: Generator[Delta]) -> Generator[Delta]:
+        yield from pieces
+        self._alerts.warn()
 
     def _open(self, occasion: Occasion, operation: Operation, request: RowRequest) -> OpenRequest:
         return OpenRequest(
