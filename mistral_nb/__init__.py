@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mistral_nb.extraction import extract
     from mistral_nb.notebook.chat.panel import ChatPanel, chat
     from mistral_nb.notebook.chat.turns import ChatTurn
+    from mistral_nb.notebook.grounded_answer import GroundedAnswer
     from mistral_nb.notebook.model_table import models
     from mistral_nb.notebook.progress import FailedRowsWarning
     from mistral_nb.notebook.usage import Usage, usage
@@ -55,6 +56,7 @@ __all__ = [
     "ErrorRateWarning",
     "Evaluation",
     "FailedRowsWarning",
+    "GroundedAnswer",
     "PromptDiff",
     "Receipt",
     "RequestRecord",
@@ -95,6 +97,7 @@ _HOMES = {
     "ChatPanel": ("mistral_nb.notebook.chat.panel", "ChatPanel"),
     "ChatTurn": ("mistral_nb.notebook.chat.turns", "ChatTurn"),
     "chat": ("mistral_nb.notebook.chat.panel", "chat"),
+    "GroundedAnswer": ("mistral_nb.notebook.grounded_answer", "GroundedAnswer"),
     "FailedRowsWarning": ("mistral_nb.notebook.progress", "FailedRowsWarning"),
     "Receipt": ("mistral_nb.engine.receipt", "Receipt"),
     "cache_info": ("mistral_nb.engine.current", "cache_info"),

@@ -51,13 +51,14 @@ def receipt_for(
         TokenUsage(prompt_tokens=read, completion_tokens=written) for read, written in (expected, most)
     )
     known = catalogue.load_catalogue()
+    unique = sum(rows > 0 for rows in plan.rows_of)  # without what is asked along with them, such as a query
     return Receipt(
         verb=plan.task.verb,
         model=plan.model,
         rows=plan.progress.total,
         missing=plan.progress.missing,
-        unique=len(plan.texts.texts),
-        cached=len(plan.texts.texts) - len(plan.unanswered),
+        unique=unique,
+        cached=unique - sum(plan.rows_of[number] > 0 for number in plan.unanswered),
         requests=len(groups),
         rows_per_request=max(map(len, groups), default=1),
         prompt_tokens=expected[0],

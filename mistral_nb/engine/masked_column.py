@@ -58,7 +58,7 @@ class MaskedColumn:
         self._masked: list[MaskedText] = (
             mask_together(texts.texts, found_by) if is_mixed else [masked_one(text, found_by) for text in texts.texts]
         )
-        self._shared = {name: original for each in self._masked for name, original in each.originals.items()}
+        self._shared = _all_originals(self._masked)
         self._is_mixed = is_mixed
         masked = np.array(
             [*(each.text for each in self._masked), None], dtype=object
@@ -117,12 +117,23 @@ def masked_query(text: str, mask: Mask) -> str:
     return text if mask is False else mask_text(text, detectors(_listed_names(mask))).text
 
 
+def masked_together(texts: Sequence[str], mask: Mask) -> tuple[list[str], dict[str, str]]:
+    """Return texts that are sent together as they may be, and what each placeholder in any of them stands for."""
+    if mask is False:
+        return list(texts), {}
+    masked = mask_together(texts, detectors(_listed_names(mask)))
+    return [each.text for each in masked], _all_originals(masked)
+
+
+def _all_originals(masked: Iterable[MaskedText]) -> dict[str, str]:
+    return {name: original for each in masked for name, original in each.originals.items()}
+
+
 def _masked_record(text: str, found_by: Sequence[Detector]) -> MaskedText:
     """Return the record with its values masked together."""
     values = json.loads(text)
     masked = mask_together(list(values.values()), found_by)
-    originals = {name: original for each in masked for name, original in each.originals.items()}
-    return MaskedText(record_text(values, [each.text for each in masked]), originals)
+    return MaskedText(record_text(values, [each.text for each in masked]), _all_originals(masked))
 
 
 def _listed_names(mask: Mask) -> Iterable[str]:

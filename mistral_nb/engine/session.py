@@ -60,7 +60,7 @@ from mistral_nb.engine.text_groups import TextGroups
 from mistral_nb.engine.tokens import TokenCounter
 from mistral_nb.errors import AskedFor, InvalidOption, UnknownPrice
 from mistral_nb.setting_checks import checked_model_name
-from mistral_nb.settings import DEFAULT_MODELS, Settings
+from mistral_nb.settings import DEFAULT_MODELS, Settings, is_local
 
 DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"}
 DEFAULT_MODERATION_MODEL = "mistral-moderation-2603"
@@ -368,15 +368,21 @@ class Session:
             warn_of_retirement(name)
         return name
 
-    def embedding_model(self, model: str | None) -> str:
+    def embedding_model(self, model: str | None, *, beside: str | None = None) -> str:
         """Return the name of the model that gives vectors when `model`, or no model, is named.
+
+        Parameters
+        ----------
+        beside
+            The model that reads the same texts: where it is an embedded one, no other is sent them.
 
         Raises
         ------
         NotSupported
             That model is known to give none.
         """
-        default = DEFAULT_EMBEDDING_MODELS[self.settings.answered_by]
+        is_embedded = is_local(beside or self.settings.default_model)
+        default = DEFAULT_EMBEDDING_MODELS["embedded" if is_embedded else "hosted"]
         return checked_kind(self.model_name(model or default), "embed", "gives no vectors", default)
 
     def moderation_model(self, model: str | None) -> str:

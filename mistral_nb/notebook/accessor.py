@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mistral_nb.notebook.verb_methods import on_frame, on_series
+from mistral_nb.notebook.verbs.answer import answer
 from mistral_nb.notebook.verbs.ask import ask
 from mistral_nb.notebook.verbs.classify import classify
 from mistral_nb.notebook.verbs.compare_prices import compare_prices
@@ -46,6 +47,7 @@ class SeriesVerbs(_LastRun):
     def __init__(self, column: "pd.Series[Any]") -> None:
         self._subject = column
 
+    answer = on_series(answer)
     ask = on_series(ask)
     classify = on_series(classify)
     compare_prices = on_series(compare_prices)
@@ -70,6 +72,7 @@ class FrameVerbs(_LastRun):
     def __init__(self, frame: pd.DataFrame) -> None:
         self._subject = frame
 
+    answer = on_frame(answer)
     ask = on_frame(ask)
     classify = on_frame(classify)
     compare_prices = on_frame(compare_prices)

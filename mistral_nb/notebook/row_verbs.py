@@ -42,6 +42,12 @@ class SearchOptions(TypedDict, total=False):
     mask: bool | Iterable[str]
 
 
+class AnswerOptions(SearchOptions, total=False):
+    """The options of verbs whose answer stands for all rows, of which there are no details."""
+
+    temperature: float | None
+
+
 class RowOptions(SearchOptions, total=False):
     """The options of verbs that give something for each row, but `temperature`: for models that write nothing."""
 

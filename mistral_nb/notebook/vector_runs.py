@@ -4,7 +4,6 @@ Promises: `embed`, `search`, `similar` and `answer` ask the same questions, so t
 them.
 """
 
-import operator
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Unpack
@@ -19,6 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mistral_nb.engine.column_run import ColumnRun
+    from mistral_nb.engine.rows import RowsResult
+    from mistral_nb.engine.session import Session
+    from mistral_nb.tasks.embed import Embed
 
 # Of a model that the catalogue does not know: texts longer than a quarter of it are sent alone.
 _LIKELY_CONTEXT_TOKENS = 2048
@@ -34,16 +36,21 @@ def with_vectors(
 ) -> Any:
     """Return what `give` makes of a run that embeds the column; parameters as in `mistral_nb.notebook.row_verbs.answered`."""
     from mistral_nb.engine.current import current_session
-    from mistral_nb.notebook.context_window import window_tokens
-    from mistral_nb.tasks.embed import Embed
 
     session = current_session()
     model = options["model"] = session.embedding_model(options.get("model"))
-    task = Embed(window_tokens(model, session) or _LIKELY_CONTEXT_TOKENS)
-    return answered(column, task, further_texts=further_texts, give=give, **options)
+    return answered(column, embed_task(model, session), further_texts=further_texts, give=give, **options)
 
 
-def similarity_of_rows(query: str, run: "ColumnRun") -> "np.ndarray[Any, np.dtype[np.float32]]":
+def embed_task(model: str, session: "Session") -> "Embed":
+    """Return the task that embeds texts with this model."""
+    from mistral_nb.notebook.context_window import window_tokens
+    from mistral_nb.tasks.embed import Embed
+
+    return Embed(window_tokens(model, session) or _LIKELY_CONTEXT_TOKENS)
+
+
+def similarity_of_rows(query: str, result: "RowsResult") -> "np.ndarray[Any, np.dtype[np.float32]]":
     """Return how near each row of a run is to a text that was asked along with it: shape (rows,), NaN for a row without a vector.
 
     Raises
@@ -55,7 +62,6 @@ def similarity_of_rows(query: str, run: "ColumnRun") -> "np.ndarray[Any, np.dtyp
 
     from mistral_nb.engine.vectors import similarities_to
 
-    result = run.result
     if not result.texts.texts:
         return np.full(len(result.texts.numbers), np.nan, dtype=np.float32)
     number = result.texts.texts.index(query)
@@ -78,14 +84,6 @@ def text_to_send(text: str, options: SearchOptions) -> str:
     from mistral_nb.engine.masked_column import masked_query
 
     return masked_query(text, options.get("mask", False))
-
-
-def checked_k(k: Any) -> int:
-    """Return the number of rows; InvalidOption when it is not a whole number from 1 up."""
-    is_whole = hasattr(k, "__index__") and not isinstance(k, bool)
-    if not is_whole or k < 1:
-        raise InvalidOption(f"k is {k!r}.", "Give how many rows, a whole number from 1 up, e.g. k=5.")
-    return operator.index(k)
 
 
 def checked_text(text: Any, name: str, example: str) -> str:

@@ -171,7 +171,7 @@ class TestSearch:
 
     @pytest.mark.parametrize("k", [0, -1, 2.5, True, "5"])
     def test_k_is_a_whole_number_from_1_up(self, api: FakeApi, frame: pd.DataFrame, k: Any) -> None:
-        with pytest.raises(errors.InvalidOption, match=f"k is {k!r}.\n.*k=5"):
+        with pytest.raises(errors.InvalidOption, match=f"k is {k!r}.\n.*k=15"):
             frame.mistral.search("text", "late", k=k)
 
     @pytest.mark.parametrize("query", ["", " \n"])

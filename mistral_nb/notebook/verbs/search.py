@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mistral_nb.notebook.row_verbs import SearchOptions
-from mistral_nb.notebook.vector_runs import checked_k, checked_text, similarity_of_rows, text_to_send, with_vectors
+from mistral_nb.notebook.vector_runs import checked_text, similarity_of_rows, text_to_send, with_vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,12 +51,13 @@ def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **option
     import pandas as pd
 
     from mistral_nb.engine.vectors import nearest
+    from mistral_nb.tasks.length import checked_count
 
-    k = checked_k(k)
+    k = checked_count(k, name="k")
     query = text_to_send(checked_text(query, "query", "late delivery"), options)
 
     def found(run: "ColumnRun") -> "pd.DataFrame":
-        similarities = similarity_of_rows(query, run)
+        similarities = similarity_of_rows(query, run.result)
         positions = nearest(similarities, k)
         name = "text" if column.name is None else column.name
         return pd.DataFrame(
