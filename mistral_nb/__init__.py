@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mistral_nb.completion import Completion, CompletionRequest, Delta, TokenUsage
     from mistral_nb.engine.alerts import ErrorRateWarning, SlowModelWarning
     from mistral_nb.engine.cache import CacheInfo
-    from mistral_nb.engine.current import cache_info, clear_cache
+    from mistral_nb.engine.current import cache_info, clear_cache, jobs
     from mistral_nb.engine.current import current_session as session
     from mistral_nb.engine.events import on_event
     from mistral_nb.engine.receipt import Receipt
@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from mistral_nb.evaluation.comparison import Comparison, compare
     from mistral_nb.evaluation.prompt_diff import PromptDiff, prompt_diff
     from mistral_nb.extraction import extract
+    from mistral_nb.notebook.batch_job import BatchJob
     from mistral_nb.notebook.chat.panel import ChatPanel, chat
     from mistral_nb.notebook.chat.turns import ChatTurn
     from mistral_nb.notebook.grounded_answer import GroundedAnswer
+    from mistral_nb.notebook.job_notices import PendingRowsWarning, UnfetchedJobsWarning
     from mistral_nb.notebook.model_table import models
     from mistral_nb.notebook.progress import FailedRowsWarning
     from mistral_nb.notebook.usage import Usage, usage
@@ -46,6 +48,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BackgroundRun",
+    "BatchJob",
     "CacheInfo",
     "ChatPanel",
     "ChatTurn",
@@ -57,6 +60,7 @@ __all__ = [
     "Evaluation",
     "FailedRowsWarning",
     "GroundedAnswer",
+    "PendingRowsWarning",
     "PromptDiff",
     "Receipt",
     "RequestRecord",
@@ -68,6 +72,7 @@ __all__ = [
     "Tool",
     "ToolAnswer",
     "ToolStep",
+    "UnfetchedJobsWarning",
     "Usage",
     "cache_info",
     "chat",
@@ -79,6 +84,7 @@ __all__ = [
     "evaluate",
     "extract",
     "frame_tools",
+    "jobs",
     "load_sample",
     "models",
     "on_event",
@@ -90,6 +96,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BatchJob": ("mistral_nb.notebook.batch_job", "BatchJob"),
+    "PendingRowsWarning": ("mistral_nb.notebook.job_notices", "PendingRowsWarning"),
+    "UnfetchedJobsWarning": ("mistral_nb.notebook.job_notices", "UnfetchedJobsWarning"),
+    "jobs": ("mistral_nb.engine.current", "jobs"),
     "BackgroundRun": ("mistral_nb.engine.rows_run", "BackgroundRun"),
     "CacheInfo": ("mistral_nb.engine.cache", "CacheInfo"),
     "Comparison": ("mistral_nb.evaluation.comparison", "Comparison"),

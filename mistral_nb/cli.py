@@ -1,4 +1,4 @@
-"""``mistral-nb``: the demo, the embedded model's weights and server, the key, in a terminal.
+"""``mistral-nb``: the demo, the embedded model's weights and server, the key, batch jobs, in a terminal.
 
 Keeps to itself: arguments and exit codes.
 Promises: an error is one message on stderr with its remedy, and exit code 1; nothing is downloaded without a yes.
@@ -8,6 +8,7 @@ import argparse
 import io
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from mistral_nb.errors import InvalidOption, MistralNotebookError
 from mistral_nb.settings import DEFAULT_EMBEDDED_MODEL, configure, current_settings
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from mistral_nb.backends.embedded.download import DownloadPlan
 
 _INTERRUPTED = 130  # as shells report a process that ended by Ctrl-C
@@ -81,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     login.set_defaults(command=_login)
     logout = commands.add_parser("logout", help="remove the key from the system's keyring")
     logout.set_defaults(command=_logout)
+    jobs = commands.add_parser("jobs", help="list batch jobs, and fetch the answers of those that have ended")
+    jobs.add_argument("--watch", action="store_true", help="go on until all have ended")
+    jobs.add_argument(
+        "--every", type=_positive, default=30, metavar="SECONDS", help="with --watch, look so often (default 30)"
+    )
+    jobs.set_defaults(command=_jobs)
 
     usage = commands.add_parser("usage", help="what was used and what it cost, by every door and every kernel")
     usage.add_argument(
@@ -149,6 +158,28 @@ def _download(plan: "DownloadPlan", *, is_agreed: bool) -> bool:
 
         download(plan, on_progress=show)
     return True
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    """Print the jobs; with --watch, again whenever something has changed, until all answers are fetched."""
+    shown = None
+    while True:
+        frame = mistral_nb.jobs()
+        waiting = int((~frame["is_fetched"]).sum())
+        if shown is None or not frame.equals(shown):
+            print(_jobs_text(frame), flush=True)
+            shown = frame
+        if not options.watch or not waiting:
+            return 0
+        time.sleep(options.every)
+
+
+def _jobs_text(frame: "pd.DataFrame") -> str:
+    if frame.empty:
+        return "No batch jobs were made with this file of kept answers."
+    columns = ["verb", "status", "rows", "requests", "failed_requests", "cost_usd", "created", "is_fetched"]
+    short = frame[columns].assign(created=frame["created"].dt.strftime("%Y-%m-%d %H:%M"))
+    return str(short.to_string(na_rep="", float_format=lambda dollars: f"{dollars:.4f}"))
 
 
 def _agrees(question: str) -> bool:

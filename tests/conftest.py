@@ -16,8 +16,9 @@ import pytest
 import mistral_nb
 from mistral_nb import settings
 from mistral_nb.backends.embedded.weights import weights_path
-from mistral_nb.engine import account, audit, current, provider, tokens
+from mistral_nb.engine import account, audit, batches, current, provider, tokens
 from mistral_nb.engine import session as session_module
+from mistral_nb.engine.batch_run import Polling
 from mistral_nb.engine.limiter import Limiter
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.errors import WeightsMissing
@@ -69,9 +70,13 @@ def quick_time() -> QuickTime:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch, quick_time: QuickTime) -> None:
     """Try again, and let rate limits pass, without waiting."""
-    retry = functools.partial(RetryPolicy, max_attempts=4, first_wait_seconds=0, clock=quick_time.now)
+    retry = functools.partial(
+        RetryPolicy, max_attempts=4, first_wait_seconds=0, clock=quick_time.now, sleep=quick_time.sleep
+    )
+    polling = functools.partial(Polling, sleep=quick_time.sleep)
     limiter = functools.partial(Limiter, clock=quick_time.now, sleep=quick_time.sleep)
     monkeypatch.setattr(session_module, "RetryPolicy", retry)
+    monkeypatch.setattr(batches, "Polling", polling)
     monkeypatch.setattr(account, "Limiter", limiter)
 
 

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import mistral_nb
+from mistral_nb import settings
+from tests.fake_api import FakeApi
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGE = ROOT / "mistral_nb"
@@ -22,6 +26,17 @@ def test_the_readmes_python_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     monkeypatch.setenv("MISTRAL_API_KEY", "")
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+
+    assert blocks
+
+
+def test_the_readmes_python_for_a_key_runs(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(settings.REGIONS, "global", api.url)
+    mistral_nb.configure(endpoint="")
+    blocks = re.findall(r"```python hosted\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {"mistral_nb": mistral_nb, "df": mistral_nb.load_sample("tickets").head(12)}
     for block in blocks:
         exec(compile(block, "README.md", "exec"), names)
 

@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.api_errors import error_from_frame, error_from_response
-from mistral_nb.backends.answers import completion_from, json_object, usage_from
+from mistral_nb.backends.answers import completion_from, inputs_answer_from, json_object, usage_from
 from mistral_nb.backends.sdk_client import Exchange, SdkClient
-from mistral_nb.completion import Completion, TokenUsage
+from mistral_nb.completion import InputsRequest, RowAnswer, RowRequest, TokenUsage
 from mistral_nb.errors import (
     BatchExpired,
     InvalidAnswer,
@@ -82,11 +82,13 @@ class BatchLine:
         """The tokens of the request, 0 where it failed."""
         return usage_from(self.body.get("usage"))
 
-    def completion(self, *, model: str) -> Completion:
-        """Return the answer; raise the exception that the same response would be in a live call."""
+    def answer(self, request: RowRequest) -> RowAnswer:
+        """Return the answer to the request; raise the exception that the same response would be in a live call."""
         if not self.is_answer:
-            raise error_from_response(self.status_code, json.dumps(self.body), model=model)
-        return completion_from(self.body, model=model)
+            raise error_from_response(self.status_code, json.dumps(self.body), model=request.model)
+        if isinstance(request, InputsRequest):
+            return inputs_answer_from(self.body, request)
+        return completion_from(self.body, model=request.model)
 
 
 class BatchApi:
@@ -129,14 +131,14 @@ class BatchApi:
         return remote_job(json_object(exchange.body or b""))
 
     async def job(self, job_id: str) -> RemoteJob:
-        """Return a job with its outputs, where the API gives these in the same answer.
+        """Return a job, with its outputs where the API shows them at once.
 
         Raises
         ------
         BatchExpired
             The API does not know the job any more.
         """
-        exchange = await self._kept(lambda sdk: sdk.batch.jobs.get_async(job_id=job_id, inline=True), f"job {job_id}")
+        exchange = await self._kept(lambda sdk: sdk.batch.jobs.get_async(job_id=job_id), f"job {job_id}")
         return remote_job(json_object(exchange.body or b""))
 
     async def cancel(self, job_id: str) -> RemoteJob:
@@ -194,8 +196,9 @@ class BatchApi:
             if error.status_code not in {404, 410}:
                 raise
             problem = BatchExpired(
-                f"The API does not know the {what} any more.",
-                "Run the verb again: only what was not answered is sent. The API keeps a job's answers for about a day.",
+                f"The API does not know the {what}.",
+                "Was it made with another key? Otherwise run the verb again: only what was not answered is sent. "
+                "The API keeps a job's answers for about a day.",
                 status_code=error.status_code,
             )
         raise problem

@@ -52,7 +52,7 @@ class Alerts:
     def __call__(self, ended: EndedRequest) -> None:
         """Look at one more request."""
         record = ended.record
-        if record.from_cache or record.error == CANCELLED:
+        if record.from_cache or record.error == CANCELLED or record.door == "batch":  # a job's answers tell no latency
             return
         with self._lock:
             if record.error is None and record.model in self._budgets:

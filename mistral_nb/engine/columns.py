@@ -204,7 +204,7 @@ def details_frame(
         "prompt_tokens": once([0 if row is None else row.prompt_tokens for row in paid], "Int64"),
         "completion_tokens": once([0 if row is None else row.completion_tokens for row in paid], "Int64"),
         "cost_usd": once([0.0 if row is None else _dollars(row.cost_usd) for row in paid], "Float64"),
-        "latency_seconds": spread([answer and answer.latency_seconds for answer in answers], "Float64"),
+        "latency_seconds": spread([answer and (answer.latency_seconds or None) for answer in answers], "Float64"),
         "finish_reason": spread([answer and answer.finish_reason for answer in answers], "str"),
     }
     columns = values | {f"{name}_of_answer" if name in values else name: array for name, array in of_answer.items()}

@@ -7,6 +7,7 @@ Promises: other settings hold from the next call on; what is known of an account
 import atexit
 import os
 import threading
+from typing import TYPE_CHECKING
 
 from mistral_nb import catalogue
 from mistral_nb.engine.background_loop import background_loop
@@ -15,6 +16,9 @@ from mistral_nb.engine.session import Session
 from mistral_nb.errors import InvalidOption
 from mistral_nb.setting_checks import checked_model_name
 from mistral_nb.settings import Settings, current_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _current: Session | None = None
 _current_pid = 0
@@ -41,7 +45,8 @@ def current_session() -> Session:
             account = replaced.account if replaced is not None and _same_account(replaced.settings, settings) else None
             _current, _current_pid = Session(settings, account=account), os.getpid()
             if replaced is not None:
-                _current.last_run, _current.spent = replaced.last_run, replaced.spent
+                _current.last_run, _current.last_job = replaced.last_run, replaced.last_job
+                _current.spent = replaced.spent
         return _current
 
 
@@ -84,7 +89,47 @@ def clear_cache(*, older_than_days: float | None = None, verb: str | None = None
     if older_than_days is not None and not (isinstance(older_than_days, int | float) and older_than_days >= 0):
         raise InvalidOption(f"older_than_days is {older_than_days!r}.", "Give days, e.g. older_than_days=30.")
     name = None if model is None else catalogue.full_name(checked_model_name(model))
-    return current_session().cache.clear(older_than_days=older_than_days, verb=verb, model=name)
+    session = current_session()
+    session.batches.forget_unread(older_than_days=older_than_days, verb=verb, model=name)
+    return session.cache.clear(older_than_days=older_than_days, verb=verb, model=name)
+
+
+def jobs(*, refresh: bool = True) -> "pd.DataFrame":
+    """Return the batch jobs that were made with this file of kept answers, in whichever kernel, the oldest first.
+
+    The answers of jobs that have ended are fetched and kept, so that they outlive the day for which the API keeps them. A verb with
+    the same rows and options takes them from there.
+
+    Parameters
+    ----------
+    refresh
+        Ask the API how far the jobs are; False returns what was last seen, without a request.
+
+    Returns
+    -------
+    DataFrame
+        Index: the API's id of the job (missing while it is not known whether it was made). Columns verb, model, status (str); rows,
+        requests, succeeded_requests, failed_requests (int64); cost_usd (Float64, missing until the answers are fetched, and
+        where no price is known); created, ended (datetime, UTC); is_fetched (bool); fetch_before (datetime, UTC: the earliest time
+        at which the API may forget the answers; missing once they are fetched); problem (str).
+
+    Raises
+    ------
+    MistralNotebookError
+        The API could not be asked; ``jobs(refresh=False)`` does not ask it.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> mistral_nb.jobs().columns[:3].tolist()
+    ['verb', 'model', 'status']
+    """
+    from mistral_nb.engine.batch_frame import jobs_frame
+
+    batches = current_session().batches
+    if refresh:
+        batches.look_at_all()
+    return jobs_frame(batches.all())
 
 
 def close_current_session() -> None:

@@ -1,4 +1,4 @@
-"""The one SQLite file of kept answers and of the ledger.
+"""The one SQLite file of kept answers, of the ledger and of batch jobs.
 
 Keeps to itself: the tables and their version, the file's rights (0600), threads, forks, other kernels.
 Promises: what was written when a transaction ends is in the file; a transaction is written whole or not at all. The journal is WAL
@@ -20,7 +20,7 @@ from typing import Any
 from mistral_nb.errors import CacheProblem
 
 APPLICATION_ID = 0x4D4E4231  # "MNB1": tells our file from any other SQLite file
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _BUSY_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.01
 # 16 MB. A checkpoint waits for the disk, and writes each changed page once however often it was changed: SQLite's own 1000 make
@@ -84,6 +84,51 @@ _HOLDS = """
         expires_unix_seconds REAL NOT NULL
     )
 """
+# A line for each batch job that was made here, one for each of its requests until the answer is read, and where each key is asked.
+_BATCHES = (
+    """
+    CREATE TABLE batch_jobs (
+        id TEXT PRIMARY KEY NOT NULL,
+        server_url TEXT NOT NULL,
+        verb TEXT NOT NULL,
+        model TEXT NOT NULL,
+        status TEXT NOT NULL,
+        rows INTEGER NOT NULL,
+        requests INTEGER NOT NULL,
+        created_unix_seconds REAL NOT NULL,
+        creator TEXT NOT NULL,
+        remote_id TEXT,
+        succeeded_requests INTEGER NOT NULL,
+        failed_requests INTEGER NOT NULL,
+        completed_unix_seconds REAL,
+        most_usd TEXT,
+        cost_usd TEXT,
+        is_uncertain INTEGER NOT NULL,
+        is_kept INTEGER NOT NULL,
+        problem TEXT
+    )
+    """,
+    """
+    CREATE TABLE batch_requests (
+        job_id TEXT NOT NULL,
+        place INTEGER NOT NULL,
+        keys BLOB NOT NULL,
+        is_audit INTEGER NOT NULL,
+        status_code INTEGER,
+        body TEXT,
+        PRIMARY KEY (job_id, place)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE batch_questions (
+        key BLOB NOT NULL,
+        job_id TEXT NOT NULL,
+        place INTEGER NOT NULL,
+        PRIMARY KEY (key, job_id, place)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX batch_questions_by_job ON batch_questions (job_id, place)",
+)
 
 
 class Database:
@@ -234,6 +279,9 @@ def _make_tables(connection: sqlite3.Connection) -> None:
         connection.execute(_REQUESTS)
     if version < 4:
         connection.execute(_HOLDS)
+    if version < 5:
+        for statement in _BATCHES:
+            connection.execute(statement)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")

@@ -20,6 +20,8 @@ from mistral_nb.engine.database import Database
 
 # Longer than a request with all its attempts takes.
 _HOLD_SECONDS = 3600.0
+# In the place of a process's number and begin: a holder that is none, which is no machine's name either.
+_NO_PROCESS = "/0/"
 
 
 class DayBudget(Budget):
@@ -84,6 +86,20 @@ class DayBudget(Budget):
         )
         for self._last_line, cost_usd in new:
             self.spent_usd += Decimal(cost_usd or 0)
+
+
+def hold_until(connection: sqlite3.Connection, holder: str, usd: Decimal, unix_seconds: float) -> None:
+    """Hold an amount of this day's budget for something that outlives its kernel, within the caller's transaction."""
+    today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    connection.execute(
+        "INSERT INTO holds (day, usd, process, expires_unix_seconds) VALUES (?, ?, ?, ?)",
+        (today, str(usd), f"{holder}{_NO_PROCESS}", unix_seconds),
+    )
+
+
+def give_back(connection: sqlite3.Connection, holder: str) -> None:
+    """Give back what `hold_until` holds for this holder."""
+    connection.execute("DELETE FROM holds WHERE process = ?", (f"{holder}{_NO_PROCESS}",))
 
 
 def _held(connection: sqlite3.Connection, day: str, now: float) -> Decimal:

@@ -8,7 +8,6 @@ from decimal import Decimal
 
 from mistral_nb import catalogue
 from mistral_nb.completion import TokenUsage
-from mistral_nb.engine.audit import TIMES_ALONE
 from mistral_nb.engine.limiter import Limiter
 from mistral_nb.engine.plan import RowsPlan
 from mistral_nb.engine.receipt import Receipt
@@ -37,14 +36,12 @@ def receipt_for(
     price, batch_price
         What tokens cost sent now, and in a batch job; None where unknown.
     """
-    alone, packs = plan.packs(plan.unanswered, rows_per_request=rows_per_request)
-    groups = [[number] for number in alone] + packs
-    groups += [[number] for number in plan.audited(packs) for _ in range(TIMES_ALONE)]
+    requests = plan.requests(rows_per_request=rows_per_request)
     expected, most = [0, 0], [0, 0]
-    for group in groups:
-        request = plan.request(group)
+    for planned in requests:
+        request = plan.request(planned.numbers)
         expected[0] += counter.prompt_tokens(request)
-        expected[1] += plan.expected_answer_tokens(group)
+        expected[1] += plan.expected_answer_tokens(planned.numbers)
         most[0] += counter.most_prompt_tokens(request)
         most[1] += request.most_completion_tokens or 0
     expected_usage, most_usage = (
@@ -59,8 +56,8 @@ def receipt_for(
         missing=plan.progress.missing,
         unique=unique,
         cached=unique - sum(plan.rows_of[number] > 0 for number in plan.unanswered),
-        requests=len(groups),
-        rows_per_request=max(map(len, groups), default=1),
+        requests=len(requests),
+        rows_per_request=max((len(planned.numbers) for planned in requests), default=1),
         prompt_tokens=expected[0],
         completion_tokens_expected=expected[1],
         completion_tokens_most=most[1],
@@ -69,7 +66,7 @@ def receipt_for(
         cost_usd_most=price(most_usage),
         batch_cost_usd_expected=batch_price(expected_usage),
         batch_cost_usd_most=batch_price(most_usage),
-        seconds=limiter.seconds_for(requests=len(groups), tokens=expected_usage.total_tokens),
+        seconds=limiter.seconds_for(requests=len(requests), tokens=expected_usage.total_tokens),
         requests_per_minute=limiter.requests_per_minute,
         tokens_per_minute=limiter.tokens_per_minute,
         price_checked=known.checked,

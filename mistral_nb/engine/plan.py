@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mistral_nb.completion import InputsRequest, RowAnswer, RowRequest, TokenUsage
-from mistral_nb.engine.audit import rows_to_audit
-from mistral_nb.engine.cache import AnswerCache, answer_keys
+from mistral_nb.engine.audit import TIMES_ALONE, rows_to_audit
+from mistral_nb.engine.bill import share_of
+from mistral_nb.engine.cache import AnswerCache, KeptAnswer, answer_keys
 from mistral_nb.engine.rows import DistinctTexts, RowsProgress, RowTask, RunOptions, TextBoundTask
 from mistral_nb.engine.tokens import estimated_tokens
 from mistral_nb.errors import AnswerProblem, MistralNotebookError
@@ -21,6 +22,14 @@ FEWEST_PACKED_ROWS = 16
 # Of so many requests at once, one is kept for rows asked alone: an audit that waits for the packs to end makes the run longer.
 ONE_REQUEST_ALONE_IN = 8
 MOST_PACK_ANSWER_TOKENS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRequest:
+    """The numbers of the texts that one request asks for; of an audit, one that shares another request too."""
+
+    numbers: tuple[int, ...]
+    is_audit: bool = False
 
 
 @dataclass(slots=True)
@@ -113,8 +122,10 @@ class RowsPlan:
             return self.task.answer_tokens * len(numbers)
         return sum(self._text_bound.expected_tokens(self.texts.texts[number]) for number in numbers)
 
-    def read(self, numbers: Sequence[int], answer: RowAnswer) -> list[Any]:
+    def read(self, numbers: Sequence[int | None], answer: RowAnswer) -> list[Any]:
         """Return the value of each of these texts, or the exception that is in its place.
+
+        None stands for a text that is not the plan's. Its value is `UNANSWERED` where it can't be read without the text.
 
         Raises
         ------
@@ -148,16 +159,54 @@ class RowsPlan:
                 tokens = []
         return alone, [pack for pack in packs if pack]
 
+    def of(self, numbers: Sequence[int]) -> "RowsPlan":
+        """Return the part of the plan that asks these texts; values and progress are those of the whole."""
+        return replace(self, unanswered=list(numbers))
+
+    def answer_to_keep(
+        self, value: Any, answer: RowAnswer, *, place: int, count: int, rows_per_request: int
+    ) -> KeptAnswer:
+        """Return what is kept of an answer for the text at this place among `count` of a request.
+
+        `rows_per_request` is 1 where the texts of a request are answered as if each were alone.
+        """
+        return KeptAnswer(
+            value=value,
+            verb=self.task.verb,
+            model=answer.model,
+            response_id=answer.response_id,
+            finish_reason=answer.finish_reason,
+            prompt_tokens=share_of(answer.usage.prompt_tokens, place, count),
+            completion_tokens=share_of(answer.usage.completion_tokens, place, count),
+            latency_seconds=answer.latency_seconds,
+            rows_per_request=rows_per_request,
+        )
+
+    def settle(self, number: int, value: Any) -> None:
+        """Give the value to all rows that have this text."""
+        if self.values[number] is UNANSWERED:
+            self.progress.done += self.rows_of[number]
+        self.values[number] = value
+
+    def requests(self, *, rows_per_request: int) -> list[PlannedRequest]:
+        """Return all requests of a run in which everything goes well, its audit at the end."""
+        alone, packs = self.packs(self.unanswered, rows_per_request=rows_per_request)
+        asked = [PlannedRequest((number,)) for number in alone] + [PlannedRequest(tuple(pack)) for pack in packs]
+        audits = [PlannedRequest((number,), is_audit=True) for number in self.audited(packs)]
+        return asked + [audit for audit in audits for _ in range(TIMES_ALONE)]
+
     def audited(self, packs: Sequence[Sequence[int]]) -> list[int]:
         """Return the numbers in these packs that are asked again alone."""
         if self.rows_are_independent:
             return []
         return rows_to_audit([number for pack in packs if len(pack) > 1 for number in pack], self._text_hash)
 
-    def _checked(self, number: int, value: Any) -> Any:
-        return value if self._text_bound is None else self._text_bound.checked(self.texts.texts[number], value)
+    def _checked(self, number: int | None, value: Any) -> Any:
+        if self._text_bound is None:
+            return value
+        return UNANSWERED if number is None else self._text_bound.checked(self.texts.texts[number], value)
 
-    def _checked_or_error(self, number: int, value: Any) -> Any:
+    def _checked_or_error(self, number: int | None, value: Any) -> Any:
         if isinstance(value, MistralNotebookError):
             return value
         try:

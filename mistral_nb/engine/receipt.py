@@ -22,14 +22,18 @@ _BUDGET_MARGIN = Decimal("1.05")
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Receipt:
-    """What a verb over a column would do; what ``dry_run=True`` returns. Nothing was sent.
+    """What a verb over a column would do; what ``dry_run=True`` returns. Of a batch job, it is shown before the job is sent.
 
     Attributes
     ----------
     verb, model
         What is asked of whom.
+    is_batch, is_dry_run
+        Whether the requests would be sent as batch jobs, and whether that is left to a further call.
     rows, missing, unique, cached
         Rows in all; rows without text; distinct texts; distinct texts whose answer is kept from before and costs nothing.
+    waiting
+        Distinct texts that are in batch jobs already, which are waited for instead of asking.
     requests, rows_per_request
         Requests to send, and how many rows share one.
     requests_for_answers
@@ -53,10 +57,13 @@ class Receipt:
 
     verb: str
     model: str
+    is_batch: bool = False
+    is_dry_run: bool = True
     rows: int
     missing: int
     unique: int
     cached: int
+    waiting: int = 0
     requests: int
     rows_per_request: int = 1
     requests_for_answers: int = 0
@@ -97,6 +104,8 @@ class Receipt:
         parts = [_counted(self.unique, "distinct text")]
         if self.cached:
             parts.append(f"{self.cached:,} of them answered before and kept")
+        if self.waiting:
+            parts.append(f"{self.waiting:,} of them in batch jobs already")
         if self.missing:
             parts.append(f"{self.missing:,} without text")
         return f"{self.rows:,}: {', '.join(parts)}"
@@ -105,7 +114,9 @@ class Receipt:
     def requests_text(self) -> str:
         """Requests, or why there are none."""
         if not self.requests:
-            return "0: there is no text" if not self.unique else "0: every answer is kept already"
+            if not self.unique:
+                return "0: there is no text"
+            return "0: all else is in batch jobs already" if self.waiting else "0: every answer is kept already"
         shared = "" if self.rows_per_request == 1 else f", up to {self.rows_per_request:,} rows in each"
         if not self.requests_for_answers:
             return f"{self.requests:,}{shared}"
@@ -141,7 +152,9 @@ class Receipt:
 
     @property
     def time_text(self) -> str:
-        """The least time under the known limits."""
+        """The least time under the known limits, or what a batch job may take."""
+        if self.is_batch:
+            return "up to 24 hours, mostly much less; a batch job does not count against the limits a minute"
         if self.seconds is not None:
             wait = f"at least {_duration(self.seconds)}" if self.seconds >= 1 else "no waiting"
             return f"{wait}{self._limits_text}"
@@ -152,7 +165,8 @@ class Receipt:
     @property
     def budget_usd(self) -> Decimal | None:
         """A round figure a little above the most it can cost; None where there is nothing to limit, or nothing is known."""
-        return _round_budget(self.cost_usd_most) if self.cost_usd_most else None
+        most_usd = self.batch_cost_usd_most if self.is_batch else self.cost_usd_most
+        return _round_budget(most_usd) if most_usd else None
 
     @property
     def run_text(self) -> str:
@@ -165,7 +179,8 @@ class Receipt:
 
     @property
     def _title(self) -> str:
-        return f"Receipt for {self.verb} with {self.model}: nothing was sent."
+        how = " as a batch job" if self.is_batch else ""
+        return f"Receipt for {self.verb} with {self.model}{how}{': nothing was sent' if self.is_dry_run else ''}."
 
     @property
     def _limits_text(self) -> str:
@@ -179,13 +194,19 @@ class Receipt:
             lines.append(("masked", str(self.masked)))
         lines.append(("requests", self.requests_text))
         if not self.requests:
-            return [*lines, ("price", "$0"), ("run it", "the same call without dry_run=True")]
-        lines += [("tokens", self.tokens_text), ("price", self.price_text)]
-        if self.batch_price_text:
-            lines.append(("as a batch job", self.batch_price_text))
+            return [*lines, ("price", "$0"), *self._run_it("the same call without dry_run=True")]
+        prices = [("price", self.price_text)]
+        if self.is_batch:
+            prices = [("price", self.batch_price_text or self.price_text), ("asked live", self.price_text)]
+        elif self.batch_price_text:
+            prices.append(("as a batch job", self.batch_price_text))
+        lines += [("tokens", self.tokens_text), *prices]
         if self.price_source and self.cost_usd_most and not is_local(self.model):
             lines.append(("prices from", self.price_source))
-        return [*lines, ("time", self.time_text), ("run it", self.run_text)]
+        return [*lines, ("time", self.time_text), *self._run_it(self.run_text)]
+
+    def _run_it(self, text: str) -> list[tuple[str, str]]:
+        return [("run it", text)] if self.is_dry_run else []
 
 
 def added(

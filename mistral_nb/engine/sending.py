@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from mistral_nb.backends.backend import Backend
 from mistral_nb.completion import InputsRequest, RowAnswer, RowRequest, TokenUsage
 from mistral_nb.engine.audit import Audit
-from mistral_nb.engine.bill import Bill, share_of
+from mistral_nb.engine.bill import Bill
 from mistral_nb.engine.budgets import SECONDS_BETWEEN_LOOKS, Budgets, Price
 from mistral_nb.engine.cache import AnswerCache, KeptAnswer
 from mistral_nb.engine.in_flight import InFlight
@@ -222,8 +222,12 @@ class Sender:
 
     def _answered(self, unit: Unit, answer: RowAnswer, values: list[Any], cost_usd: Decimal | None) -> None:
         """Keep what could be read, together with all the others of this turn of the loop."""
+        count = len(values)
+        rows_per_request = 1 if self._rows_are_independent else count
         answers = {
-            number: self._kept(value, answer, place=place, count=len(values))
+            number: self._plan.answer_to_keep(
+                value, answer, place=place, count=count, rows_per_request=rows_per_request
+            )
             for place, (number, value) in enumerate(zip(unit.numbers, values, strict=True))
             if not isinstance(value, MistralNotebookError)
         }
@@ -260,19 +264,6 @@ class Sender:
                     self._queue.ask_alone(number)
         self._on_progress(self.progress)
         self._news.set()
-
-    def _kept(self, value: Any, answer: RowAnswer, *, place: int, count: int) -> KeptAnswer:
-        return KeptAnswer(
-            value=value,
-            verb=self._plan.task.verb,
-            model=answer.model,
-            response_id=answer.response_id,
-            finish_reason=answer.finish_reason,
-            prompt_tokens=share_of(answer.usage.prompt_tokens, place, count),
-            completion_tokens=share_of(answer.usage.completion_tokens, place, count),
-            latency_seconds=answer.latency_seconds,
-            rows_per_request=1 if self._rows_are_independent else count,
-        )
 
     def _is_the_rows(self, number: int, *, asked_alone: bool) -> bool:
         """Whether an answer is the row's: the first one, but one that was asked alone goes before one that shared its request."""

@@ -30,6 +30,8 @@ from mistral_nb.engine.account import Account
 from mistral_nb.engine.alerts import Alerts
 from mistral_nb.engine.asking import AnswerT, ask, likely_tokens, stream
 from mistral_nb.engine.background_loop import background_loop
+from mistral_nb.engine.batch_store import BatchStore
+from mistral_nb.engine.batches import Batches
 from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.budgets import MOST_ANSWER_TOKENS, Budgets
 from mistral_nb.engine.cache import AnswerCache
@@ -91,6 +93,7 @@ class Session:
     def __init__(self, settings: Settings, *, retry: RetryPolicy | None = None, account: Account | None = None) -> None:
         self.settings = settings
         self.last_run: ColumnRun | None = None
+        self.last_job: Any = None  # a door's own object
         # What this kernel has spent: it goes on when the settings change.
         self.spent = Budget(None, name="The kernel's budget", remedy=_KERNEL_REMEDY)
         self.account = account or Account()
@@ -112,6 +115,16 @@ class Session:
         self._listeners: list[Report] = [self.ledger, self._telemetry, self._alerts, tell_listeners]
         limit_usd = settings.budget_usd_per_day
         self._day = None if limit_usd is None else DayBudget(limit_usd, self._database)
+        self.batches = Batches(
+            settings,
+            self._provider,
+            store=BatchStore(self._database),
+            cache=self.cache,
+            retry=self._retry,
+            ledger=self.ledger,
+            report=self._report_to_others,
+            execute=self._run,
+        )
 
     def complete(
         self,
@@ -240,20 +253,26 @@ class Session:
             answering_model=backend.answering_model(name) if texts.texts else name,
         )
         plan.progress.cost_usd = price
+        self.batches.read(plan)
         return plan
 
-    def receipt(self, plan: RowsPlan) -> Receipt:
-        """Return what the plan would send and cost; nothing is sent."""
+    def rows_per_request(self, plan: RowsPlan) -> int:
+        """Return how many rows would share a request of what the plan is to ask."""
         limiter = self._provider.limiter(plan.model)
         at_once = min(limiter.max_concurrency, limiter.burst_requests)
         packs = self._provider.backend(plan.model).packs_rows
+        return plan.packs_up_to(requests_at_once=at_once, backend_packs=packs)
+
+    def receipt(self, plan: RowsPlan) -> Receipt:
+        """Return what the plan would send and cost; nothing is sent."""
+        has_batch = self.batches.lacking(plan.model) is None
         return receipt_for(
             plan,
-            rows_per_request=plan.packs_up_to(requests_at_once=at_once, backend_packs=packs),
+            rows_per_request=self.rows_per_request(plan),
             counter=self.token_counter(plan.model),
-            limiter=limiter,
+            limiter=self._provider.limiter(plan.model),
             price=lambda usage: self.cost_usd(plan.model, usage),
-            batch_price=lambda usage: self.cost_usd(plan.model, usage, is_batch=True),
+            batch_price=lambda usage: self.cost_usd(plan.model, usage, is_batch=True) if has_batch else None,
         )
 
     def run(self, plan: RowsPlan, *, budget: Budget | None = None, occasion: Occasion | None = None) -> RowsRun:
@@ -360,6 +379,11 @@ class Session:
         """Hand a request that has ended to all who want to know: every request of every door comes by here, once."""
         for listener in self._listeners:
             listener(ended)
+
+    def _report_to_others(self, ended: EndedRequest) -> None:
+        for listener in self._listeners:
+            if listener is not self.ledger:
+                listener(ended)
 
     def model_name(self, model: str | None) -> str:
         """Return the API's name of the model that answers when `model` (or, with None, no model) is named."""
@@ -481,14 +505,18 @@ class Session:
             report=self.report,
         )
 
-    def _budgets(self, model: str, occasion: Occasion, *others: Budget) -> Budgets:
+    def budgets_of(self, plan: RowsPlan, budget: Budget, *, is_batch: bool) -> Budgets:
+        """Return all budgets that the requests of a plan have to fit into, asked now; `budget` is its own."""
+        return self._budgets(plan.model, occasion_now(plan.task.verb), budget, is_batch=is_batch)
+
+    def _budgets(self, model: str, occasion: Occasion, *others: Budget, is_batch: bool = False) -> Budgets:
         """Return all budgets that a request of this occasion has to fit into."""
         self.spent.limit_usd = self.settings.budget_usd_per_session
         day = () if self._day is None else (self._day,)
         return Budgets(
             [*others, *(tab.budget for tab in occasion.tabs), self.spent, *day],
             model=model,
-            price=lambda usage: self.cost_usd(model, usage),
+            price=lambda usage: self.cost_usd(model, usage, is_batch=is_batch),
             counter=lambda: self.token_counter(model),
         )
 

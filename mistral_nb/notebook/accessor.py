@@ -28,6 +28,7 @@ from mistral_nb.notebook.verbs.translate import translate
 
 if TYPE_CHECKING:
     from mistral_nb.engine.column_run import ColumnRun
+    from mistral_nb.notebook.batch_job import BatchJob
 
 
 class _LastRun:
@@ -37,6 +38,14 @@ class _LastRun:
         from mistral_nb.engine.current import current_session
 
         last: ColumnRun | None = current_session().last_run
+        return last
+
+    @property
+    def last_job(self) -> "BatchJob | None":
+        """The last batch job of any verb in this session (None: no job yet), also that of ``mode="preview+batch"``."""
+        from mistral_nb.engine.current import current_session
+
+        last: BatchJob | None = current_session().last_job
         return last
 
 

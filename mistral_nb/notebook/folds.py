@@ -8,7 +8,7 @@ as for any column.
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
-from mistral_nb.errors import InvalidOption, UnknownColumn
+from mistral_nb.errors import InvalidOption, NotSupported, UnknownColumn
 from mistral_nb.notebook.row_verbs import VerbOptions, checked, executed, run_options
 
 if TYPE_CHECKING:
@@ -89,6 +89,11 @@ def folded(
     from mistral_nb.engine.text_groups import by_group, each_alone
 
     chosen = checked(options)
+    if chosen["mode"] != "live":
+        raise NotSupported(
+            f"{task.verb} asks here about its own answers (of groups, or of parts of long texts), and a batch job can't.",
+            "Leave mode out.",
+        )
     session = current_session()
     masked = masked_column(column, chosen["mask"], is_mixed=groups is not None)
     texts = distinct_texts(column if masked is None else masked.column)

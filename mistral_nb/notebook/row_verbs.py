@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
+from mistral_nb.notebook.batch_verbs import Mode, answered_by_jobs, checked_mode
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -52,6 +54,8 @@ class RowOptions(SearchOptions, total=False):
     """The options of verbs that give something for each row, but `temperature`: for models that write nothing."""
 
     details: bool
+    mode: Mode
+    preview: float | None
 
 
 class VerbOptions(RowOptions, total=False):
@@ -87,6 +91,13 @@ class VerbOptions(RowOptions, total=False):
         True replaces names, addresses, e-mails, phone and account numbers by placeholders such as [EMAIL_1] before anything is
         sent, and puts them back into the answers; a list of names replaces these too. What was masked is counted and said. It is
         found by pattern: see `mask` for what that can't see.
+    mode
+        "live", or "batch": send what is not yet answered as jobs at half price, which take up to a day, and return a `BatchJob`:
+        `.status`, `.wait()`, `.result()`, `.cancel()`. The same call, also in another kernel, finds jobs that were sent before.
+        "preview+batch": ask the first rows now, send the rest as jobs, and return what is there; the same call fills the rest
+        when it has come.
+    preview
+        With "preview+batch": the share of rows to ask now (0.05), or how many (50).
     """
 
     temperature: float | None
@@ -104,6 +115,8 @@ DEFAULTS: VerbOptions = {
     "cache": True,
     "refresh": False,
     "mask": False,
+    "mode": "live",
+    "preview": None,
 }
 
 
@@ -127,22 +140,41 @@ def answered(
     give
         Makes of the run what the verb gives instead of a column.
     """
+    from mistral_nb.engine.batch_calls import refuse_embedded
     from mistral_nb.engine.columns import texts_to_ask
     from mistral_nb.engine.current import current_session
     from mistral_nb.engine.masked_column import masked_column
     from mistral_nb.engine.occasion import asked_through
+    from mistral_nb.notebook.job_notices import warn_of_jobs
 
     chosen = checked(options)
     session = current_session()
+    if chosen["mode"] != "live":
+        refuse_embedded(session, chosen["model"])
     masked = masked_column(column, chosen["mask"], are_records=are_records)
+    report = None if masked is None else masked.report
     texts = texts_to_ask(column if masked is None else masked.column, further_texts)
     plan = session.plan(task, texts, model=chosen["model"], options=run_options(chosen))
-    if chosen["dry_run"]:
-        return replace(session.receipt(plan), masked=None if masked is None else masked.report)
 
     def again(rows: "pd.Series[Any]", same: VerbOptions) -> None:
         answered(rows, task, are_records=are_records, **same)
 
+    if chosen["mode"] != "live":
+        return answered_by_jobs(
+            plan,
+            session,
+            mode=chosen["mode"],
+            preview=chosen["preview"],
+            is_dry_run=chosen["dry_run"],
+            masked=report,
+            column_run=lambda run: _column_run(
+                column, run, task.dtype, masked=masked, again=again, chosen=chosen, session=session
+            ),
+            finish=lambda column_run: _finished(column_run, chosen, give),
+        )
+    if chosen["dry_run"]:
+        return replace(session.receipt(plan), masked=report)
+    warn_of_jobs(session, plan)
     with asked_through("accessor", verb=task.verb):
         run = session.run(plan)
     return executed(column, run, task.dtype, masked=masked, again=again, give=give, chosen=chosen, session=session)
@@ -174,43 +206,65 @@ def executed(
     chosen
         All options, as `checked` returns them.
     """
-    from mistral_nb.engine.column_run import ColumnRun
-    from mistral_nb.engine.current import current_session
     from mistral_nb.engine.rows_run import BackgroundRun
     from mistral_nb.notebook.progress import progress_line, say_what_was_masked
 
-    def run_again(rows: "pd.Series[Any]") -> ColumnRun:
-        again(rows, {**chosen, "details": False, "background": False, "errors": "coerce"})
-        last = current_session().last_run
-        assert last is not None, "a run that did not raise is the last one"
-        return last
-
     if masked is not None:
         say_what_was_masked(masked.report)
-    column_run = ColumnRun(column, run, dtype=dtype, kept=session.cache.answers, again=run_again, masked=masked)
-    shown: Give = give or (lambda run: run.details if chosen["details"] else run.column)
+    column_run = _column_run(column, run, dtype, masked=masked, again=again, chosen=chosen, session=session)
 
     def remember() -> None:
         session.last_run = column_run
 
     if chosen["background"]:
-        return BackgroundRun(run, ended=remember, finish=lambda: _finished(column_run, chosen, shown))
+        return BackgroundRun(run, ended=remember, finish=lambda: _finished(column_run, chosen, give))
     try:
         with progress_line(run.verb, run.progress) as show:
             run.execute(show)
     finally:
         remember()
-    return _finished(column_run, chosen, shown)
+    return _finished(column_run, chosen, give)
 
 
-def _finished(column_run: "ColumnRun", chosen: VerbOptions, give: "Give") -> Any:
+def _column_run(
+    column: "pd.Series[Any]",
+    run: "Run",
+    dtype: Any,
+    *,
+    masked: "MaskedColumn | None",
+    again: "Again",
+    chosen: VerbOptions,
+    session: "Session",
+) -> "ColumnRun":
+    """Return the run over the column; the rows that it is asked to retry are asked live."""
+    from mistral_nb.engine.column_run import ColumnRun
+    from mistral_nb.engine.current import current_session
+
+    def run_again(rows: "pd.Series[Any]") -> ColumnRun:
+        plain: VerbOptions = {
+            "details": False,
+            "background": False,
+            "errors": "coerce",
+            "mode": "live",
+            "preview": None,
+        }
+        again(rows, {**chosen, **plain})
+        last = current_session().last_run
+        assert last is not None, "a run that did not raise is the last one"
+        return last
+
+    return ColumnRun(column, run, dtype=dtype, kept=session.cache.answers, again=run_again, masked=masked)
+
+
+def _finished(column_run: "ColumnRun", chosen: VerbOptions, give: "Give | None") -> Any:
     """Return what the run gave, with one warning or one exception for what failed."""
     from mistral_nb.engine.current import current_session
     from mistral_nb.errors import RowsFailed
     from mistral_nb.notebook.progress import failures_text, warn_of_failures
 
     current_session().last_run = column_run  # of a run in the background, whose result is looked at now
-    given = give(column_run)
+    shown: Give = give or (lambda run: run.details if chosen["details"] else run.column)
+    given = shown(column_run)
     if column_run.result.has_failures and chosen["errors"] == "raise":
         raise RowsFailed(
             failures_text(column_run.result),
@@ -269,4 +323,5 @@ def checked(options: VerbOptions) -> VerbOptions:
         raise InvalidOption(
             "refresh=True replaces what the cache keeps, and cache=False keeps nothing.", "Leave one out."
         )
+    checked_mode(chosen["mode"], chosen["preview"], background=chosen["background"], cache=chosen["cache"])
     return chosen

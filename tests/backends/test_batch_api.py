@@ -12,6 +12,7 @@ import yaml
 from mistral_nb.backends import batch_api
 from mistral_nb.backends.batch_api import BatchApi, BatchLine, RemoteJob, batch_line, by_custom_id, remote_job
 from mistral_nb.backends.hosted import HostedBackend
+from mistral_nb.completion import Completion, CompletionRequest
 from mistral_nb.errors import BatchExpired, InvalidAnswer, MistralNotebookError, NotSupported, ServerProblem
 from tests.fake_api import FakeApi, Fault
 
@@ -44,6 +45,12 @@ def called(server: FakeApi, call: Callable[[BatchApi], Awaitable[Any]]) -> Any:
     return asyncio.run(with_backend())
 
 
+def said(line: BatchLine) -> str:
+    answer = line.answer(CompletionRequest(model=MODEL, messages=()))
+    assert isinstance(answer, Completion)
+    return answer.text
+
+
 async def created(batch: BatchApi, *texts: str, **more: Any) -> RemoteJob:
     source = more or {"lines": lines(*texts)}
     return await batch.create(endpoint=CHAT, model=MODEL, metadata={"mistral_nb_job": "1"}, timeout_hours=24, **source)
@@ -64,7 +71,7 @@ def test_a_created_job_is_queued_and_carries_its_metadata(server: FakeApi) -> No
 def test_an_ended_job_gives_completions(server: FakeApi) -> None:
     async def answered(batch: BatchApi) -> list[str]:
         job = await ended(batch, await created(batch, "Hello", "there"))
-        return [line.completion(model=MODEL).text for line in job.outputs or ()]
+        return [said(line) for line in job.outputs or ()]
 
     assert called(server, answered) == ["Answer to: Hello", "Answer to: there"]
 
@@ -75,7 +82,7 @@ def test_a_file_is_uploaded_and_its_answers_are_downloaded(server: FakeApi) -> N
         assert job.outputs is None
         return await batch.lines(job.output_file or "")
 
-    assert [line.completion(model=MODEL).text for line in called(server, answered)] == [
+    assert [said(line) for line in called(server, answered)] == [
         "Answer to: Grüße 🎈 line",
         "Answer to: b",
     ]
@@ -90,7 +97,7 @@ def test_a_failed_request_is_the_exception_of_a_live_call(server: FakeApi) -> No
         return line
 
     with pytest.raises(ServerProblem):
-        called(server, failed).completion(model=MODEL)
+        said(called(server, failed))
 
 
 def test_jobs_are_found_on_every_page(server: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +148,7 @@ class TestLines:
         line = batch_line({"custom_id": "1", "response": None, "error": "was not processed"})
 
         with pytest.raises(ServerProblem, match="was not processed"):
-            line.completion(model=MODEL)
+            said(line)
 
     def test_a_line_without_anything_is_an_error(self) -> None:
         assert not batch_line({"custom_id": "1"}).is_answer
@@ -175,7 +182,7 @@ class TestRecordedJob:
     def test_its_answers_and_tokens_are_read(self, bodies: list[dict[str, Any]]) -> None:
         found = remote_job(bodies[-1]).outputs or ()
 
-        assert [line.completion(model=MODEL).text for line in found] == ["4", "Jupiter"]
+        assert [said(line) for line in found] == ["4", "Jupiter"]
         assert [line.usage.total_tokens for line in found] == [29, 30]
 
     def test_the_fake_shows_the_same_fields_in_the_same_order(

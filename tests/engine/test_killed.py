@@ -82,8 +82,8 @@ def kernels(settings_of_all: dict[str, Any]) -> Iterator[Kernels]:
 
 
 class started_kernels:  # noqa: N801  # a context manager
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        command = [sys.executable, "-c", _FORKING_KERNEL]
+    def __init__(self, settings: Mapping[str, Any], script: str = _FORKING_KERNEL) -> None:
+        command = [sys.executable, "-c", script]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )

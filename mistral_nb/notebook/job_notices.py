@@ -1,0 +1,113 @@
+"""What is shown of batch jobs while they are waited for, and what is said of them unasked.
+
+Promises: a warning says what is missing or at stake and the line that helps; the same is said once in a kernel of one job.
+"""
+
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from mistral_nb.engine.batch_states import KEPT_SECONDS, state_of_all
+from mistral_nb.readers_code import readers_stacklevel
+
+if TYPE_CHECKING:
+    from mistral_nb.engine.batch_run import BatchRun
+    from mistral_nb.engine.batch_store import JobRecord
+    from mistral_nb.engine.plan import RowsPlan
+    from mistral_nb.engine.session import Session
+
+# A job may end within minutes, and is forgotten a day later: half of that day is left to do something.
+_WARNED_AFTER_SECONDS = KEPT_SECONDS / 2
+_warned: set[str] = set()
+
+
+class PendingRowsWarning(UserWarning):
+    """Some rows are in batch jobs that have not ended: they are missing in the result, or asked and paid for twice."""
+
+
+class UnfetchedJobsWarning(UserWarning):
+    """The answers of batch jobs have not been fetched, and the API does not keep them long."""
+
+
+@contextmanager
+def jobs_line(verb: str) -> "Iterator[Callable[[Sequence[JobRecord]], None]]":
+    """Show how far batch jobs are while the block runs; yields the function to call with each look at them."""
+    from tqdm.auto import tqdm
+
+    with tqdm(desc=f"{verb} as a batch job", unit="request") as line:
+
+        def show(jobs: "Sequence[JobRecord]") -> None:
+            line.total = sum(job.requests for job in jobs)
+            failed = sum(job.failed_requests for job in jobs)
+            line.set_postfix_str(f"{state_of_all([job.status for job in jobs])}, failed={failed}", refresh=False)
+            line.update(sum(job.succeeded_requests for job in jobs) + failed - line.n)
+            line.refresh()
+
+        yield show
+
+
+def show_in_notebook(thing: Any) -> None:
+    """Display something in a notebook or in IPython; a script is left alone."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        from IPython.display import display
+
+        display(thing)
+
+
+def warn_of_pending(run: "BatchRun") -> None:
+    """Say how many rows are still to come, and how to get them; silent when none is."""
+    progress = run.progress
+    pending = progress.total - progress.done
+    if not pending:
+        return
+    warnings.warn(
+        f"{pending:,} of {progress.total:,} rows of {run.plan.task.verb} are missing so far: they are in batch jobs "
+        f"({_names(run.jobs)}).\n"
+        "df.mistral.last_job.result() waits for them and returns the whole column; this cell does so too, once they have come.",
+        PendingRowsWarning,
+        stacklevel=readers_stacklevel(),
+    )
+
+
+def warn_of_jobs(session: "Session", plan: "RowsPlan") -> None:
+    """Warn, before a live run, of questions that are in a batch job already, and of answers that will be lost."""
+    waiting = session.batches.waiting()
+    if not waiting:
+        return
+    warn_of_unfetched(waiting)
+    doubled = session.batches.asking(plan)
+    if doubled:
+        asked = [job for job in waiting if job.id in doubled.values()]
+        warnings.warn(
+            f"{len(doubled):,} of the texts that are asked now are in batch jobs that have not ended ({_names(asked)}): they are "
+            'paid for twice.\nmode="batch" waits for those jobs instead.',
+            PendingRowsWarning,
+            stacklevel=readers_stacklevel(),
+        )
+
+
+def warn_of_unfetched(waiting: "Sequence[JobRecord]") -> None:
+    """Warn of jobs whose answers the API may forget before anybody fetches them, once of each."""
+    now = time.time()
+    old = [job for job in waiting if job.id not in _warned and now - job.created_unix_seconds > _WARNED_AFTER_SECONDS]
+    if not old:
+        return
+    _warned.update(job.id for job in old)
+    listed = "\n".join(
+        f"  {_names([job])}: {job.verb} of {job.rows:,} rows, made {(now - job.created_unix_seconds) / 3600:.0f} hours ago"
+        for job in old
+    )
+    warnings.warn(
+        "Answers of batch jobs have not been fetched, and the API keeps them for only about a day after the end:\n"
+        f"{listed}\nmistral_nb.jobs() fetches what has come.",
+        UnfetchedJobsWarning,
+        stacklevel=readers_stacklevel(),
+    )
+
+
+def _names(jobs: "Sequence[JobRecord]") -> str:
+    return ", ".join(job.remote_id or "one whose making was not seen to end" for job in jobs if not job.is_kept)
