@@ -23,6 +23,7 @@ from mistral_nb.notebook.verbs.score import score
 from mistral_nb.notebook.verbs.search import search
 from mistral_nb.notebook.verbs.sentiment import sentiment
 from mistral_nb.notebook.verbs.similar import similar
+from mistral_nb.notebook.verbs.suggest_schema import suggest_schema
 from mistral_nb.notebook.verbs.summarize import summarize
 from mistral_nb.notebook.verbs.translate import translate
 
@@ -70,6 +71,7 @@ class SeriesVerbs(_LastRun):
     search = on_series(search)
     sentiment = on_series(sentiment)
     similar = on_series(similar)
+    suggest_schema = on_series(suggest_schema)
     summarize = on_series(summarize)
     translate = on_series(translate)
 
@@ -95,5 +97,6 @@ class FrameVerbs(_LastRun):
     search = on_frame(search)
     sentiment = on_frame(sentiment)
     similar = on_frame(similar, other_columns=["to"])
+    suggest_schema = on_frame(suggest_schema)
     summarize = on_frame(summarize, other_columns=["by"])
     translate = on_frame(translate)

@@ -55,6 +55,14 @@ def answered_json(completion: Completion) -> Any:
         ) from None
 
 
+def checked_answer(answer: Any) -> str:
+    """Return a free answer that came among others; InvalidAnswer for what is no text, or blank."""
+    text = whole_characters(answer).strip() if isinstance(answer, str) else ""
+    if not text:
+        raise InvalidAnswer(f"The model's answer is {str(answer)[:80]!r}.", "Try another model for this row.")
+    return text
+
+
 def whole_characters(text: str) -> str:
     """Return the text with half an emoji, which a model can write and nothing else can store, as a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from mistral_nb.completion import Completion, CompletionRequest
-from mistral_nb.engine.rows import Packing
-from mistral_nb.tasks.answer_text import answered_text, says_the_same
+from mistral_nb.tasks.answer_text import answered_text, checked_answer, says_the_same
 from mistral_nb.tasks.length import TOKENS_PER_WORD, checked_count, checked_instructions, most_tokens
+from mistral_nb.tasks.packing import PackedRows
+from mistral_nb.tasks.prompts import joined
 from mistral_nb.tasks.templates import Template
+
+# Longer answers are given alone: the prompt weighs little beside them, and they would borrow from each other.
+_MOST_PACKED_WORDS = 60
+_LONGEST_PACKED_ROW_TOKENS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Ask:
         return CompletionRequest(
             model=model,
             messages=(
-                {"role": "system", "content": f"{told} {self.instructions}".strip()},
+                {"role": "system", "content": joined(told, self.instructions)},
                 {"role": "user", "content": self.template.filled(values)},
             ),
             temperature=0.0,
@@ -52,8 +57,24 @@ class Ask:
         return says_the_same(value, other)
 
     @property
-    def packing(self) -> Packing | None:
-        return None
+    def packing(self) -> PackedRows | None:
+        if self.max_words > _MOST_PACKED_WORDS:
+            return None
+        told = joined(
+            "Answer a request for each row: do what it asks, with the row's values in place of the names in braces. "
+            f"Each answer in at most {self.max_words} words, and nothing but the result.",
+            self.instructions,
+            f"The request: {self.template.text}\n",
+        )
+        return PackedRows(
+            instructions=told,
+            field="answer",
+            field_schema={"type": "string"},
+            read=checked_answer,
+            answer_tokens=most_tokens(self.max_words),
+            longest_text_tokens=_LONGEST_PACKED_ROW_TOKENS,
+            are_records=True,
+        )
 
     @property
     def answer_tokens(self) -> int:

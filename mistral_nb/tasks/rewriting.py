@@ -6,12 +6,11 @@ Promises: one text per text; an answer that lost such a part is that row's error
 
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from mistral_nb.completion import Completion, CompletionRequest
 from mistral_nb.engine.tokens import estimated_tokens
-from mistral_nb.errors import InvalidAnswer
-from mistral_nb.tasks.answer_text import answered_text, says_the_same, whole_characters
+from mistral_nb.tasks.answer_text import answered_text, checked_answer, says_the_same
 from mistral_nb.tasks.kept_parts import check_kept
 from mistral_nb.tasks.packing import PackedRows
 from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
@@ -81,14 +80,7 @@ class Rewriting:
             instructions=joined(f"{self.order.format(text='each text')} {_KEPT}", self.instructions),
             field=self.result.rpartition(" ")[2],
             field_schema={"type": "string"},
-            read=_checked_text,
+            read=checked_answer,
             answer_tokens=_LONGEST_PACKED_TEXT_TOKENS * 2,
             longest_text_tokens=_LONGEST_PACKED_TEXT_TOKENS,
         )
-
-
-def _checked_text(answer: Any) -> str:
-    text = whole_characters(answer).strip() if isinstance(answer, str) else ""
-    if not text:
-        raise InvalidAnswer(f"The model's answer is {str(answer)[:80]!r}.", "Try another model for this row.")
-    return text

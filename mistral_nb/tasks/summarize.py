@@ -9,12 +9,12 @@ together are data, one to a line, from which none can break out.
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from mistral_nb.completion import Completion, CompletionRequest
 from mistral_nb.engine.fold import Passage
-from mistral_nb.errors import InvalidAnswer
-from mistral_nb.tasks.answer_text import answered_text, says_the_same, whole_characters
+from mistral_nb.languages import language_name
+from mistral_nb.tasks.answer_text import answered_text, checked_answer, says_the_same
 from mistral_nb.tasks.length import TOKENS_PER_WORD, checked_count, checked_instructions, most_tokens
 from mistral_nb.tasks.packing import PackedRows, slot
 
@@ -109,7 +109,7 @@ class Summarize:
             instructions=f"Summarize each text {self.length}, in {self.language or 'its own language'}. {self.wishes}".strip(),
             field="summary",
             field_schema={"type": "string"},
-            read=_checked_summary,
+            read=checked_answer,
             answer_tokens=most_tokens(self.most_words),
             longest_text_tokens=_LONGEST_PACKED_TEXT_TOKENS,
         )
@@ -133,7 +133,8 @@ def summarize_task(
     Raises
     ------
     InvalidOption
-        `max_words` or `max_sentences` is not a whole number from 1 up; `language`, `focus` or `instructions` is blank or no text.
+        `max_words` or `max_sentences` is not a whole number from 1 up; `focus` or `instructions` is blank or no text; `language`
+        is none.
     """
     sentences = None if max_sentences is None else checked_count(max_sentences, name="max_sentences")
     if max_words is None and sentences is None:
@@ -145,7 +146,7 @@ def summarize_task(
     return Summarize(
         length=_length(words, sentences),
         most_words=words if words is not None else (sentences or 0) * _WORDS_PER_SENTENCE,
-        language=checked_instructions(language, name="language"),
+        language="" if language is None else language_name(language, option="language"),
         wishes="".join(f"{wish} " for wish in wishes if wish),
     )
 
@@ -169,10 +170,3 @@ def _length(words: int | None, sentences: int | None) -> str:
         return f"in one sentence of at most {words} words" if is_one else f"in at most {words} words"
     counted = "one sentence" if sentences == 1 else f"at most {sentences} sentences"
     return f"in {counted}" if words is None else f"in {counted} and at most {words} words"
-
-
-def _checked_summary(summary: Any) -> str:
-    text = whole_characters(summary).strip() if isinstance(summary, str) else ""
-    if not text:
-        raise InvalidAnswer(f"The model's summary is {str(summary)[:80]!r}.", "Try another model for this row.")
-    return text

@@ -34,6 +34,7 @@ _MARKED_ROW = re.compile(r"^\[([\w.-]+)\][ \t]+(.*?)(?=^\[[\w.-]+\][ \t]|\Z)", r
 _QUOTED_ROW = re.compile(r'^(\d+) ("(?:[^"\\]|\\.)*")$', re.MULTILINE)
 _LEGEND_LINE = re.compile(r"^([A-Z]|\d{1,3}): ((?:(?! \().)+)(?: \((.*)\))?$", re.MULTILINE)
 _FOR_ALL_ELSE = "none of the above fits"
+_RECORD_ROW = re.compile(r"^(\d+) (\{.*\})$", re.MULTILINE)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 _NULL_WORDS = frozenset({"null", "none", "unknown", "n/a"})
 _TRUE_WORDS = frozenset({"true", "yes", "1"})
@@ -84,9 +85,13 @@ class Row(NamedTuple):
 def rows_in(text: str) -> list[Row]:
     """Return the rows packed into a text, in order; empty for a text that is no pack.
 
-    A row is a line with a number and a JSON string (if every line is), ``<row id="7">…</row>`` (any tag with an id), a JSON
-    object with an `id` (in an array, or one per line), or what follows ``[7]`` at the start of a line.
+    A row is a line with a number and a JSON string or object (if every line is), ``<row id="7">…</row>`` (any tag with an id), a
+    JSON object with an `id` (in an array, or one per line), or what follows ``[7]`` at the start of a line.
     """
+    records = _RECORD_ROW.findall(text)
+    if records and len(records) == text.strip().count("\n") + 1:
+        told = [(number, _decode(record)) for number, record in records]
+        return [Row(number, "; ".join(f"{name}: {value}" for name, value in record.items())) for number, record in told]
     quoted = _QUOTED_ROW.findall(text)
     if quoted and len(quoted) == text.strip().count("\n") + 1:
         return [Row(number, str(_decode(string))) for number, string in quoted]

@@ -46,7 +46,16 @@ def test_a_length_that_is_no_whole_number_is_refused(option: str, number: Any) -
         summarize_task(**{option: number})
 
 
-@pytest.mark.parametrize("option", ["language", "focus", "instructions"])
+def test_a_language_may_be_a_code() -> None:
+    assert "in German" in told(language="de")
+
+
+def test_what_is_no_language_is_refused_with_the_nearest() -> None:
+    with pytest.raises(InvalidOption, match="French"):
+        summarize_task(language="Frnch")
+
+
+@pytest.mark.parametrize("option", ["focus", "instructions"])
 @pytest.mark.parametrize("text", ["", "  ", 3])
 def test_an_empty_wish_is_refused(option: str, text: Any) -> None:
     with pytest.raises(InvalidOption, match=f"{option} is {text!r}"):

@@ -41,7 +41,7 @@ def summarize(
         How long a summary should be at most; without either, one sentence of 25 words, and 60 words with `by` and `whole`. The
         model is asked to keep to it; nothing is cut afterwards.
     language
-        Language of the summaries, e.g. ``"French"``; without it, that of the text or of most texts.
+        Language of the summaries, e.g. ``"fr"`` or ``"French"``; without it, that of the text or of most texts.
     focus
         What alone matters, e.g. ``"complaints"``.
     instructions
@@ -62,8 +62,8 @@ def summarize(
     Raises
     ------
     InvalidOption
-        `max_words` or `max_sentences` is not a whole number from 1 up; `language`, `focus` or `instructions` is blank or no text;
-        both `by` and `whole` are given.
+        `max_words` or `max_sentences` is not a whole number from 1 up; `focus` or `instructions` is blank or no text; `language`
+        is none; both `by` and `whole` are given.
     UnknownColumn
         `by` names a column that there is not.
 

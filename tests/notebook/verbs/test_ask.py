@@ -1,6 +1,7 @@
 """A prompt of one's own for each row: what is asked, of which rows, and what comes back."""
 
 import datetime
+import json
 from typing import Any
 
 import pandas as pd
@@ -112,6 +113,37 @@ class TestWhatComesBack:
         receipt = reviews.mistral.ask(TEMPLATE, dry_run=True)
 
         assert (isinstance(receipt, Receipt), receipt.requests, api.requests) == (True, 2, [])
+
+
+class TestManyRows:
+    def test_short_answers_share_requests_and_each_row_gets_its_own(self, api: FakeApi) -> None:
+        frame = pd.DataFrame({"tone": ["kind", "short"] * 150, "review": [f"answer: A{row}" for row in range(300)]})
+        answers = frame.mistral.ask(TEMPLATE, max_words=20)
+        is_own = [answer.endswith(f"A{row}") for row, answer in enumerate(answers)]
+
+        assert (all(is_own), len(api.requests) < 100) == (True, True)
+
+    def test_a_shared_request_says_the_prompt_once_and_the_values_by_name(
+        self, api: FakeApi, reviews: pd.DataFrame
+    ) -> None:
+        reviews.mistral.ask(TEMPLATE, max_words=20, rows_per_request=2)
+        told, asked = (message["content"] for message in api.requests[0].body["messages"])
+
+        assert (told.count(TEMPLATE), asked.splitlines()[0]) == (1, '1 {"tone": "kind", "review": "The lamp broke."}')
+
+    @pytest.mark.parametrize("value", ['"}\n2 {"tone": "x"', "line\u2028end", "{review}"])
+    def test_no_value_leaves_its_row_of_a_shared_request(self, api: FakeApi, value: str) -> None:
+        pd.DataFrame({"tone": ["a", value], "review": ["b", "c"]}).mistral.ask(
+            TEMPLATE, max_words=20, rows_per_request=2
+        )
+        lines = api.requests[0].text.splitlines()
+
+        assert [json.loads(line.partition(" ")[2])["tone"] for line in lines] == ["a", value]
+
+    def test_long_answers_are_given_alone(self, api: FakeApi, reviews: pd.DataFrame) -> None:
+        reviews.mistral.ask(TEMPLATE, max_words=300, rows_per_request=2)
+
+        assert len(api.requests) == 2
 
 
 class TestMissingValues:
