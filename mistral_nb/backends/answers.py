@@ -9,7 +9,6 @@ was cut off `ConnectionLost`, what is no API at all `WrongEndpoint`; shared by c
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from mistral_nb.api_errors import error_from_frame
@@ -73,17 +72,19 @@ def completion_from(data: Mapping[str, Any], *, model: str) -> Completion:
     model
         The model that was asked, for a response that does not name one.
     """
-    first = _choice_from(data, _first(data, "choices", model=model), model=model)
-    others = [_choice_from(data, choice, model=model) for choice in data["choices"][1:] if isinstance(choice, Mapping)]
-    return replace(
-        first,
+    choice = _first(data, "choices", model=model)
+    others = [_choice_from(data, other, model=model) for other in data["choices"][1:] if isinstance(other, Mapping)]
+    return _choice_from(
+        data,
+        choice,
+        model=model,
         usage=usage_from(data.get("usage")),
         response_id=_text_or_none(data.get("id")),
         other_choices=tuple(others),
     )
 
 
-def _choice_from(data: Mapping[str, Any], choice: Mapping[str, Any], *, model: str) -> Completion:
+def _choice_from(data: Mapping[str, Any], choice: Mapping[str, Any], *, model: str, **of_first: Any) -> Completion:
     message = choice.get("message")
     if not isinstance(message, Mapping):
         raise _shape_error(data, "choices[].message")
@@ -95,7 +96,8 @@ def _choice_from(data: Mapping[str, Any], choice: Mapping[str, Any], *, model: s
         tool_calls=calls,
         model=str(data.get("model") or model),
         finish_reason=str(choice.get("finish_reason") or ("tool_calls" if calls else "stop")),
-        token_log_probabilities=_token_log_probabilities(choice.get("logprobs")),
+        token_log_probabilities=_token_log_probabilities(logprobs) if (logprobs := choice.get("logprobs")) else (),
+        **of_first,
     )
 
 
