@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject
 from mistral_nb.errors import InvalidAnswer, InvalidOption
 from mistral_nb.tasks.answer_text import answered_json
+from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.labels import LabelSet
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
@@ -38,13 +39,12 @@ class SentimentOfAspects:
 
     def request(self, text: str, *, model: str) -> CompletionRequest:
         system = joined(self._rules("the user's text"), f"Answer with JSON, a key for each aspect. {TEXT_IS_DATA}")
-        form = {"name": "sentiments", "strict": True, "schema": self._schema}
         return CompletionRequest(
             model=model,
             messages=({"role": "system", "content": system}, {"role": "user", "content": text}),
             temperature=0.0,
             max_tokens=_JSON_OVERHEAD_TOKENS + self._most_tokens,
-            response_format={"type": "json_schema", "json_schema": form},
+            response_format=json_form("sentiments", self._schema),
         )
 
     def value(self, completion: Completion) -> dict[str, str | None]:
@@ -92,12 +92,7 @@ class SentimentOfAspects:
     @cached_property
     def _schema(self) -> JsonObject:
         key: JsonObject = {"type": "string", "enum": list(self.labels.keys)}
-        return {
-            "type": "object",
-            "properties": dict.fromkeys(self.aspects, key),
-            "required": list(self.aspects),
-            "additionalProperties": False,
-        }
+        return object_schema(dict.fromkeys(self.aspects, key))
 
     def _read(self, answer: Any) -> dict[str, str | None]:
         if not isinstance(answer, Mapping):

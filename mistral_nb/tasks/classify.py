@@ -21,6 +21,7 @@ from mistral_nb.tasks.confidence import (
     counted_votes,
     key_probability,
 )
+from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.labels import NO_EXAMPLES, LabelledExamples, LabelSet, label_set, labelled_examples
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
@@ -175,17 +176,11 @@ class Classify:
     @cached_property
     def _answer_schema(self) -> JsonObject:
         properties = {"label": self._key_schema} | ({"rationale": {"type": "string"}} if self.rationale else {})
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        }
+        return object_schema(properties)
 
     @cached_property
     def _response_format(self) -> JsonObject:
-        schema = {"name": "classification", "strict": True, "schema": self._answer_schema}
-        return {"type": "json_schema", "json_schema": schema}
+        return json_form("classification", self._answer_schema)
 
     def _label(self, completion: Completion) -> str:
         answer = answered_json(completion)

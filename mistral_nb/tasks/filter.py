@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mistral_nb.completion import Completion, CompletionRequest, JsonObject
+from mistral_nb.completion import Completion, CompletionRequest
 from mistral_nb.errors import InvalidAnswer, InvalidOption
 from mistral_nb.tasks.answer_text import answered_json
+from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
 from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
@@ -18,12 +19,7 @@ from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
 _ANSWER_TOKENS = 4
 _JSON_OVERHEAD_TOKENS = 16
 _LONGEST_PACKED_TEXT_TOKENS = 300
-_SCHEMA: JsonObject = {
-    "type": "object",
-    "properties": {"meets": {"type": "boolean"}},
-    "required": ["meets"],
-    "additionalProperties": False,
-}
+_FORM = json_form("decision", object_schema({"meets": {"type": "boolean"}}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +45,7 @@ class Filter:
             messages=({"role": "system", "content": system}, {"role": "user", "content": text}),
             temperature=0.0,
             max_tokens=_JSON_OVERHEAD_TOKENS + _ANSWER_TOKENS,
-            response_format={
-                "type": "json_schema",
-                "json_schema": {"name": "decision", "strict": True, "schema": _SCHEMA},
-            },
+            response_format=_FORM,
         )
 
     def value(self, completion: Completion) -> bool:

@@ -20,6 +20,7 @@ _PART = re.compile(
     | %\([A-Za-z_]\w*\)[sdif] | %(?:\d+\$)?[sdif](?!\w)   # %(name)s, %s
     | \$\{[^{}\n]+\}                                   # ${name}
     | </?[A-Za-z][^<>\n]*>                             # tags
+    | \[[A-Z][A-Z_]*_\d+\]                             # [EMAIL_1], what masking puts in the place of an address
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -29,8 +30,8 @@ _GROUPING = re.compile(r"(?<=\d)[.,'’\u00a0\u202f ](?=\d{3}(?!\d))")
 
 def check_kept(source: str, rewritten: str) -> None:
     """Raise InvalidAnswer when a part of the source is missing in the rewritten text."""
-    wanted, found = Counter(_PART.findall(source)), Counter(_PART.findall(rewritten))
-    missing = [part for part in wanted if rewritten.count(part) < wanted[part] and found[part] < wanted[part]]
+    wanted = Counter(_PART.findall(source))
+    missing = [part for part in wanted if _times(part, rewritten) < wanted[part]]
     digits = _GROUPING.sub("", _PART.sub(" ", rewritten))
     missing += [
         number
@@ -42,3 +43,8 @@ def check_kept(source: str, rewritten: str) -> None:
             f"The answer lost {', '.join(repr(part[:40]) for part in missing[:3])}: {rewritten[:80]!r}.",
             "Try another model for this row.",
         )
+
+
+def _times(part: str, text: str) -> int:
+    """Return how often the part is in the text; a mask counts without its brackets too, as it is put back without them."""
+    return text.lower().count(part[1:-1].lower()) if part.startswith("[") else text.count(part)

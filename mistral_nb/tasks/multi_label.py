@@ -15,6 +15,7 @@ from mistral_nb.errors import AnswerProblem, InvalidAnswer, InvalidLabels, Refus
 from mistral_nb.tasks.answer_text import answered_json
 from mistral_nb.tasks.classify import KEY_TOKENS, RATIONALE_TOKENS, RATIONALE_WORDS, checked_rationale
 from mistral_nb.tasks.confidence import VOTING_TEMPERATURE
+from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.labels import NO_EXAMPLES, LabelledExamples, LabelSet, label_set, labelled_examples
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
@@ -131,17 +132,11 @@ class ClassifySeveral:
     @cached_property
     def _answer_schema(self) -> JsonObject:
         properties = {"labels": self._keys_schema} | ({"rationale": {"type": "string"}} if self.rationale else {})
-        return {
-            "type": "object",
-            "properties": properties,
-            "required": list(properties),
-            "additionalProperties": False,
-        }
+        return object_schema(properties)
 
     @cached_property
     def _response_format(self) -> JsonObject:
-        schema = {"name": "classification", "strict": True, "schema": self._answer_schema}
-        return {"type": "json_schema", "json_schema": schema}
+        return json_form("classification", self._answer_schema)
 
     def _names(self, answer: Any) -> tuple[str, ...]:
         """Return the labels of an answer, each once, in the order given."""

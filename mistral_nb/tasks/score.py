@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject
 from mistral_nb.errors import InvalidAnswer, InvalidOption
 from mistral_nb.tasks.answer_text import answered_json
+from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
 from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
@@ -46,21 +47,12 @@ class Score:
             self.instructions,
             f'Answer with JSON, {{"score": <number>}}. {TEXT_IS_DATA}',
         )
-        schema = {
-            "type": "object",
-            "properties": {"score": self._score_schema},
-            "required": ["score"],
-            "additionalProperties": False,
-        }
         return CompletionRequest(
             model=model,
             messages=({"role": "system", "content": system}, {"role": "user", "content": text}),
             temperature=0.0,
             max_tokens=_JSON_OVERHEAD_TOKENS + _SCORE_TOKENS,
-            response_format={
-                "type": "json_schema",
-                "json_schema": {"name": "score", "strict": True, "schema": schema},
-            },
+            response_format=json_form("score", object_schema({"score": self._score_schema})),
         )
 
     def value(self, completion: Completion) -> float:

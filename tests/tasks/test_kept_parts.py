@@ -9,7 +9,7 @@ from mistral_nb.tasks.kept_parts import check_kept
 
 PARTS = [
     "{name}", "{{ user.name }}", "{}", "{0:.2f}", "%s", "%(count)d", "${HOME}", "<b>", "</b>", "`df.head()`", "https://example.org/a?b=1",
-    "ann@example.org", "4711", "2026",
+    "ann@example.org", "4711", "2026", "[EMAIL_1]",
 ]  # fmt: skip
 
 
@@ -41,6 +41,7 @@ def test_a_part_that_stood_twice_must_stand_twice() -> None:
         ("a < b and b > c", "a < b et b > c"),
         ("It's {not} a {loop", "Ce n'est {not} une {loop"),
         ("50%ig", "à 50 %"),
+        ("Write to [EMAIL_1]", "Écrivez à email_1"),
     ],
 )
 def test_what_a_language_writes_otherwise_is_no_loss(source: str, rewritten: str) -> None:
