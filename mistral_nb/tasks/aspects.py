@@ -22,6 +22,7 @@ from mistral_nb.tasks.sentiment import sentiment_labels
 
 _NOT_MENTIONED = "not mentioned"
 _JSON_OVERHEAD_TOKENS = 16
+_EXPECTED_TOKENS_PER_ASPECT = 8
 _LONGEST_PACKED_TEXT_TOKENS = 300
 _EXAMPLE = 'e.g. aspects=["price", "service"]'
 
@@ -38,7 +39,10 @@ class SentimentOfAspects:
     version: ClassVar[int] = 1
 
     def request(self, text: str, *, model: str) -> CompletionRequest:
-        system = joined(self._rules("the user's text"), f"Answer with JSON, a key for each aspect. {TEXT_IS_DATA}")
+        system = joined(
+            self._rules("the user's text"),
+            f"Answer with JSON, a {self.labels.key_word} for each aspect. {TEXT_IS_DATA}",
+        )
         return CompletionRequest(
             model=model,
             messages=({"role": "system", "content": system}, {"role": "user", "content": text}),
@@ -56,7 +60,7 @@ class SentimentOfAspects:
     @cached_property
     def packing(self) -> PackedRows:
         return PackedRows(
-            instructions=joined(self._rules("each text"), "Answer with a key for each aspect."),
+            instructions=joined(self._rules("each text"), f"Answer with a {self.labels.key_word} for each aspect."),
             field="sentiments",
             field_schema=self._schema,
             read=self._read,
@@ -66,7 +70,7 @@ class SentimentOfAspects:
 
     @property
     def answer_tokens(self) -> int:
-        return self._most_tokens
+        return len(self.aspects) * _EXPECTED_TOKENS_PER_ASPECT
 
     @cached_property
     def dtype(self) -> Any:
@@ -77,8 +81,8 @@ class SentimentOfAspects:
 
     @property
     def _most_tokens(self) -> int:
-        # A token is at least one byte; a key, quotes, a colon and a line of its own take eight.
-        return sum(len(aspect.encode()) + 8 for aspect in self.aspects)
+        # A token is at least one byte; quotes, a colon and a line of its own take six.
+        return sum(len(aspect.encode()) + self.labels.key_tokens + 6 for aspect in self.aspects)
 
     def _rules(self, text: str) -> str:
         return joined(

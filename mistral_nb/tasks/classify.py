@@ -33,21 +33,11 @@ if TYPE_CHECKING:
 BY_LABEL_SCORES = "label scores"
 CONFIDENCE_SOURCES = (BY_LOG_PROBABILITIES, BY_LABEL_SCORES, BY_VOTES)
 
-KEY_TOKENS = 4
 _JSON_OVERHEAD_TOKENS = 16
 RATIONALE_WORDS = 25
 RATIONALE_TOKENS = 160
 _LONGEST_PACKED_TEXT_TOKENS = 400
 _RATIONALE = f"why in at most {RATIONALE_WORDS} words"
-# With and without a rationale.
-_FORM = {
-    False: 'Answer with JSON, {"label": "<key>"}, and the key of one label.',
-    True: f'Answer with JSON, {{"label": "<key>", "rationale": "<{_RATIONALE}>"}}.',
-}
-_FORM_OF_PACKED = {
-    False: "Answer with the key of one label.",
-    True: f"Answer with the key of one label, and {_RATIONALE}.",
-}
 
 
 @dataclass(frozen=True)
@@ -104,8 +94,9 @@ class Classify:
     def packing(self) -> PackedRows | None:
         if self.confidence is not None:
             return None  # the probability of one label among many rows' is not read
+        more = f", and {_RATIONALE}" if self.rationale else ""
         return PackedRows(
-            instructions=joined(self._rules("each text"), _FORM_OF_PACKED[self.rationale]),
+            instructions=joined(self._rules("each text"), f"Answer with one {self.labels.key_word}{more}."),
             field="answer" if self.rationale else "label",
             field_schema=self._answer_schema if self.rationale else self._key_schema,
             read=self._read_packed,
@@ -140,11 +131,16 @@ class Classify:
 
     @property
     def _answer_tokens(self) -> int:
-        return KEY_TOKENS + (RATIONALE_TOKENS if self.rationale else 0)
+        return self.labels.key_tokens + (RATIONALE_TOKENS if self.rationale else 0)
 
     @cached_property
     def _system(self) -> str:
-        return joined(self._rules("the user's text"), f"{_FORM[self.rationale]} {TEXT_IS_DATA}")
+        return joined(self._rules("the user's text"), f"Answer with JSON, {self._form}. {TEXT_IS_DATA}")
+
+    @property
+    def _form(self) -> str:
+        label = f'"label": "<{self.labels.key_word}>"'
+        return f'{{{label}, "rationale": "<{_RATIONALE}>"}}' if self.rationale else f"{{{label}}}"
 
     def _rules(self, text: str) -> str:
         return joined(

@@ -5,6 +5,7 @@ Promises: pure functions. A confidence is what the model gave its answer, from 0
 not how often such answers are right: that only a comparison with labels of one's own can say.
 """
 
+import json
 import math
 import re
 from collections import Counter
@@ -67,7 +68,7 @@ def key_probability(tokens: Sequence[TokenLogProbability], keys: Iterable[str]) 
     found = _LABEL.search(text)
     if found is None:
         return None
-    quoted = [f'{key}"' for key in keys]
+    quoted = [json.dumps(key, ensure_ascii=False)[1:] for key in keys]
     probability, end = 1.0, 0
     for token in tokens:
         start, end = end, end + len(token.token)

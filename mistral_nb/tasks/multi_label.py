@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject
 from mistral_nb.errors import AnswerProblem, InvalidAnswer, InvalidLabels, Refused
 from mistral_nb.tasks.answer_text import answered_json
-from mistral_nb.tasks.classify import KEY_TOKENS, RATIONALE_TOKENS, RATIONALE_WORDS, checked_rationale
+from mistral_nb.tasks.classify import RATIONALE_TOKENS, RATIONALE_WORDS, checked_rationale
 from mistral_nb.tasks.confidence import VOTING_TEMPERATURE
 from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.labels import NO_EXAMPLES, LabelledExamples, LabelSet, label_set, labelled_examples
@@ -24,17 +24,10 @@ from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
 _JSON_OVERHEAD_TOKENS = 16
 _LONGEST_PACKED_TEXT_TOKENS = 400
 # A list with each key on a line of its own.
-_TOKENS_PER_LABEL = KEY_TOKENS + 4
+_MORE_TOKENS_PER_LABEL = 4
 _EXPECTED_LABELS = 2
+_EXPECTED_TOKENS_PER_LABEL = 4
 _RATIONALE = f"why in at most {RATIONALE_WORDS} words"
-_FORM = {
-    False: 'Answer with JSON, {"labels": ["<key>", …]}; the list may be empty.',
-    True: f'Answer with JSON, {{"labels": ["<key>", …], "rationale": "<{_RATIONALE}>"}}; the list may be empty.',
-}
-_FORM_OF_PACKED = {
-    False: "Answer with the list of keys, which may be empty.",
-    True: f"Answer with the list of keys, which may be empty, and {_RATIONALE}.",
-}
 
 
 @dataclass(frozen=True)
@@ -85,8 +78,11 @@ class ClassifySeveral:
     def packing(self) -> PackedRows | None:
         if self.votes:
             return None
+        more = f", and {_RATIONALE}" if self.rationale else ""
         return PackedRows(
-            instructions=joined(self._rules("each text"), _FORM_OF_PACKED[self.rationale]),
+            instructions=joined(
+                self._rules("each text"), f"Answer with a list, each time the {self.labels.key_word}{more}."
+            ),
             field="answer" if self.rationale else "labels",
             field_schema=self._answer_schema if self.rationale else self._keys_schema,
             read=self._read_packed,
@@ -97,7 +93,9 @@ class ClassifySeveral:
     @property
     def answer_tokens(self) -> int:
         rationale = RATIONALE_WORDS * 2 if self.rationale else 0
-        return (_JSON_OVERHEAD_TOKENS // 2 + _EXPECTED_LABELS * KEY_TOKENS + rationale) * (self.votes or 1)
+        return (_JSON_OVERHEAD_TOKENS // 2 + _EXPECTED_LABELS * _EXPECTED_TOKENS_PER_LABEL + rationale) * (
+            self.votes or 1
+        )
 
     @cached_property
     def dtype(self) -> Any:
@@ -109,11 +107,18 @@ class ClassifySeveral:
 
     @property
     def _most_tokens(self) -> int:
-        return len(self.labels.names) * _TOKENS_PER_LABEL + (RATIONALE_TOKENS if self.rationale else 0)
+        return len(self.labels.names) * (self.labels.key_tokens + _MORE_TOKENS_PER_LABEL) + (
+            RATIONALE_TOKENS if self.rationale else 0
+        )
 
     @cached_property
     def _system(self) -> str:
-        return joined(self._rules("the user's text"), f"{_FORM[self.rationale]} {TEXT_IS_DATA}")
+        return joined(self._rules("the user's text"), f"Answer with JSON, {self._form}. {TEXT_IS_DATA}")
+
+    @property
+    def _form(self) -> str:
+        labels = f'"labels": ["<{self.labels.key_word}>", …]'
+        return f'{{{labels}, "rationale": "<{_RATIONALE}>"}}' if self.rationale else f"{{{labels}}}"
 
     def _rules(self, text: str) -> str:
         return joined(

@@ -32,7 +32,7 @@ _ID_NAMES = ("id", "row_id", "row", "index", "key")
 _TAGGED_ROW = re.compile(r"""<(\w+)\s[^>]*?\bid=["']?([\w.-]+)["']?[^>]*>(.*?)</\1>""", re.DOTALL)
 _MARKED_ROW = re.compile(r"^\[([\w.-]+)\][ \t]+(.*?)(?=^\[[\w.-]+\][ \t]|\Z)", re.DOTALL | re.MULTILINE)
 _QUOTED_ROW = re.compile(r'^(\d+) ("(?:[^"\\]|\\.)*")$', re.MULTILINE)
-_LEGEND_LINE = re.compile(r"^([A-Z]|\d{1,3}): ((?:(?! \().)+)(?: \((.*)\))?$", re.MULTILINE)
+_LEGEND_LINE = re.compile(r"^(?:([A-Z]|L?\d{1,3}|#\d{1,3}): |- )((?:(?! \().)+)(?: \((.*)\))?$", re.MULTILINE)
 _FOR_ALL_ELSE = "none of the above fits"
 _RECORD_ROW = re.compile(r"^(\d+) (\{.*\})$", re.MULTILINE)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
@@ -51,10 +51,10 @@ _DEEP = 8
 
 
 class Legend:
-    """What keys stand for: lines ``A: label (phrase, phrase)`` of a prompt."""
+    """What keys stand for: lines ``A: label (phrase, phrase)`` of a prompt, or ``- label (phrase)`` for a label that is its key."""
 
     def __init__(self, prompt: str = "") -> None:
-        self._lines = {found[1]: (found[2], found[3] or "") for found in _LEGEND_LINE.finditer(prompt)}
+        self._lines = {found[1] or found[2]: (found[2], found[3] or "") for found in _LEGEND_LINE.finditer(prompt)}
 
     def is_of(self, values: list[Any]) -> bool:
         return bool(values) and all(value in self._lines for value in values)

@@ -17,6 +17,7 @@ from mistral_nb.tasks.confidence import ConfidenceSource
 one_line = st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"]), min_size=1).filter(str.strip)
 labels = st.lists(one_line, min_size=2, max_size=40, unique_by=str.strip)
 LABELS = ["billing", "delivery", "bug"]
+LONG = ["billing and refunds", "delivery and couriers", "bug"]
 
 
 def answer(text: str, **more: Any) -> Completion:
@@ -28,7 +29,7 @@ def said(label: str, **more: Any) -> Completion:
 
 
 def with_confidence(votes: int | None) -> Classify:
-    return replace(classify_task(LABELS, shows_confidence=True), confidence=ConfidenceSource(votes))
+    return replace(classify_task(LONG, shows_confidence=True), confidence=ConfidenceSource(votes))
 
 
 @given(labels=labels, data=st.data())
@@ -50,11 +51,12 @@ def test_a_label_that_is_written_out_is_read_as_itself_or_as_a_key(labels: list[
 
 @given(labels=labels)
 def test_the_longest_key_fits_into_the_answer(labels: list[str]) -> None:
-    """A token holds at least one byte, and the frame of the answer takes fewer tokens than is left for it."""
+    """A token holds at least one byte."""
     task = classify_task(labels)
 
-    assert max(map(len, task.labels.keys)) <= 4
-    assert task.request("text", model="m").max_tokens == 20
+    longest = max(len(json.dumps({"label": key}).encode()) for key in task.labels.keys)
+
+    assert longest <= (task.request("text", model="m").max_tokens or 0)
 
 
 @given(text=st.text(max_size=200))
@@ -64,36 +66,39 @@ def test_the_text_is_sent_as_it_is_and_alone(text: str) -> None:
     assert request.messages[-1] == {"role": "user", "content": text}
 
 
-@pytest.mark.parametrize("content", ['{"label": "c"}', '{"label": ["A"]}', '{"topic": "A"}', '"A"', "A", "{", "null"])
+@pytest.mark.parametrize("content", ['{"label": "c"}', '{"label": ["x"]}', '{"topic": "x"}', '"x"', "x", "{", "null"])
 def test_whatever_is_not_a_label_is_an_error(content: str) -> None:
     with pytest.raises(InvalidAnswer):
         classify_task(["x", "y"]).value(answer(content))
 
 
-@pytest.mark.parametrize("content", ['```json\n{"label": "A"}\n```', '```\n{"label": "A"}```'])
+@pytest.mark.parametrize("content", ['```json\n{"label": "x"}\n```', '```\n{"label": "x"}```'])
 def test_json_in_a_code_block_is_read(content: str) -> None:
     assert classify_task(["x", "y"]).value(answer(content)) == "x"
 
 
 class TestPrompt:
     @staticmethod
-    def system(**options: Any) -> str:
-        return str(classify_task(LABELS, **options).request("text", model="m").messages[0]["content"])
+    def system(labels: Any = LABELS, **options: Any) -> str:
+        return str(classify_task(labels, **options).request("text", model="m").messages[0]["content"])
 
     def test_it_has_a_line_for_each_label(self) -> None:
-        assert "\nA: billing\nB: delivery\nC: bug\n" in self.system()
+        assert "\n- billing\n- delivery\n- bug\n" in self.system()
+
+    def test_long_labels_stand_with_their_keys(self) -> None:
+        assert "\nA: billing and refunds\nB: delivery and couriers\nC: bug\n" in self.system(LONG)
 
     def test_a_description_stands_beside_its_label(self) -> None:
         task = classify_task({"billing": "invoices,\n refunds", "bug": "something broken"})
 
-        assert task.labels.lines == "A: billing (invoices, refunds)\nB: bug (something broken)"
+        assert task.labels.lines == "- billing (invoices, refunds)\n- bug (something broken)"
 
     def test_the_label_for_all_else_says_so(self) -> None:
-        assert "\nD: other (none of the above fits)\n" in self.system(other="other")
+        assert "\n- other (none of the above fits)\n" in self.system(other="other")
 
     def test_examples_stand_with_their_keys(self) -> None:
         assert '\nExamples:\n"card \\"charged\\" twice": A\n' in self.system(
-            examples=[('card "charged" twice', "billing")]
+            LONG, examples=[('card "charged" twice', "billing and refunds")]
         )
 
     def test_instructions_stand_in_it(self) -> None:
@@ -109,10 +114,10 @@ class TestScoring:
     """The embedded model may score the labels instead of answering the messages."""
 
     def test_the_choice_has_the_labels_and_their_keys(self) -> None:
-        choice = classify_task(LABELS).request("text", model="m").choice
+        choice = classify_task(LONG).request("text", model="m").choice
 
         assert choice is not None
-        assert (choice.labels, choice.answers, choice.hints) == (("billing", "delivery", "bug"), ("A", "B", "C"), ())
+        assert (choice.labels, choice.answers, choice.hints) == (tuple(LONG), ("A", "B", "C"), ())
 
     def test_descriptions_and_examples_are_hints(self) -> None:
         task = classify_task({"billing": "invoices", "bug": None}, examples={"it broke": "bug"})
@@ -142,7 +147,7 @@ class TestConfidence:
         completion = with_tokens(token('{"label": "'), token("B", 0.6, A=0.2, Z=0.2), token('"}'))
 
         assert with_confidence(None).value(completion) == {
-            "label": "delivery",
+            "label": "delivery and couriers",
             "confidence": pytest.approx(0.75),
             "confidence_from": "log-probabilities",
         }
@@ -152,9 +157,17 @@ class TestConfidence:
 
         assert with_confidence(None).value(completion)["confidence"] == pytest.approx(0.75)
 
+    def test_a_short_label_may_be_of_several_tokens(self) -> None:
+        task = replace(classify_task(LABELS, shows_confidence=True), confidence=ConfidenceSource())
+        completion = with_tokens(
+            token('{"label": "'), token("b", 0.9, x=0.1), token("ug", 0.5, illing=0.25, read=0.25), token('"}')
+        )
+
+        assert task.value(completion)["confidence"] == pytest.approx(0.5 / 0.75)
+
     def test_a_key_of_several_tokens_is_as_likely_as_all_of_them_together(self) -> None:
         task = replace(
-            classify_task([f"intent {number}" for number in range(30)], shows_confidence=True),
+            classify_task([f"intent of customers {number}" for number in range(30)], shows_confidence=True),
             confidence=ConfidenceSource(),
         )
         completion = with_tokens(
@@ -165,16 +178,16 @@ class TestConfidence:
 
     def test_an_answer_without_log_probabilities_has_none(self) -> None:
         assert with_confidence(None).value(said("B")) == {
-            "label": "delivery",
+            "label": "delivery and couriers",
             "confidence": None,
             "confidence_from": None,
         }
 
     def test_label_scores_are_taken_as_they_are(self) -> None:
-        completion = answer('{"label": "B"}', label_probabilities={"billing": 0.3, "delivery": 0.6, "bug": 0.1})
+        completion = answer('{"label": "B"}', label_probabilities=dict(zip(LONG, (0.3, 0.6, 0.1), strict=True)))
 
         assert with_confidence(None).value(completion) == {
-            "label": "delivery",
+            "label": "delivery and couriers",
             "confidence": 0.6,
             "confidence_from": "label scores",
         }
@@ -183,7 +196,7 @@ class TestConfidence:
         completion = replace(said("A"), other_choices=(said("B"), said("B"), said("spam"), answer("no JSON")))
 
         assert with_confidence(5).value(completion) == {
-            "label": "delivery",
+            "label": "delivery and couriers",
             "confidence": 0.4,
             "confidence_from": "votes",
         }
@@ -200,24 +213,25 @@ class TestConfidence:
     def test_votes_are_not_all_the_same_one(self) -> None:
         request = with_confidence(5).request("text", model="m")
 
-        assert (request.options, request.temperature, request.most_completion_tokens) == ({"n": 5}, 0.7, 100)
+        assert (request.options, request.temperature) == ({"n": 5}, 0.7)
+        assert request.most_completion_tokens == 5 * (request.max_tokens or 0)
 
 
 class TestRationale:
     def test_it_stands_beside_the_label(self) -> None:
-        task = classify_task(LABELS, rationale=True)
+        task = classify_task(LONG, rationale=True)
 
         assert task.value(said("C", rationale=" It broke. ")) == {"label": "bug", "rationale": "It broke."}
 
     @pytest.mark.parametrize("rationale", [None, "", " ", 3])
     def test_an_answer_without_one_is_an_error(self, rationale: Any) -> None:
         with pytest.raises(InvalidAnswer, match="rationale"):
-            classify_task(LABELS, rationale=True).value(said("C", rationale=rationale))
+            classify_task(LONG, rationale=True).value(said("C", rationale=rationale))
 
     def test_it_may_share_a_request(self) -> None:
-        packing = classify_task(LABELS, rationale=True).packing
+        packing = classify_task(LONG, rationale=True).packing
         assert packing is not None
         rows = [{"id": 1, "answer": {"label": "B", "rationale": "Late."}}, {"id": 2, "answer": {"label": "B"}}]
         first, second = packing.values(answer(json.dumps({"rows": rows})), count=2)
 
-        assert (first, type(second)) == ({"label": "delivery", "rationale": "Late."}, InvalidAnswer)
+        assert (first, type(second)) == ({"label": "delivery and couriers", "rationale": "Late."}, InvalidAnswer)

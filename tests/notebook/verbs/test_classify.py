@@ -52,17 +52,18 @@ class TestLabels:
         assert labels.tolist()[-1] == "other"
         assert labels.cat.categories.tolist() == [*LABELS, "other"]
 
-    def test_a_label_is_answered_by_its_key(self, api: FakeApi) -> None:
-        classified(TEXTS)
+    def test_a_long_label_is_answered_by_its_key(self, api: FakeApi) -> None:
+        labels = classified(TEXTS, ["billing", "the delivery is late", "I found a bug"])
         schema = api.requests[0].body["response_format"]["json_schema"]["schema"]
 
         assert schema["properties"]["label"]["enum"] == ["A", "B", "C"]
+        assert labels.tolist()[2:] == ["the delivery is late", "I found a bug"]
 
     def test_examples_and_instructions_reach_the_model(self, api: FakeApi) -> None:
         classified(["a bug"], examples=[("it broke", "bug")], instructions="Be strict.")
         system = api.requests[0].body["messages"][0]["content"]
 
-        assert ('"it broke": C' in system, "Be strict." in system) == (True, True)
+        assert ('"it broke": bug' in system, "Be strict." in system) == (True, True)
 
     @pytest.mark.parametrize(
         "options",

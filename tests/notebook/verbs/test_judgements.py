@@ -47,8 +47,8 @@ class TestSentiment:
     def test_each_aspect_has_a_sentiment_of_its_own(self, api: FakeApi) -> None:
         rows = ["price: negative; service: positive", None, "service: mixed; price: not mentioned"]
         api.play(
-            Fault(content='{"price": "A", "service": "C"}', when="negative"),
-            Fault(content='{"price": "E", "service": "D"}', when="mixed"),
+            Fault(content='{"price": "negative", "service": "positive"}', when="negative"),
+            Fault(content='{"price": "not mentioned", "service": "mixed"}', when="mixed"),
         )
         found = asked("sentiment", rows, aspects=["price", "service"])
 
@@ -56,7 +56,7 @@ class TestSentiment:
         assert found.isna().to_numpy().tolist() == [[False, False], [True, True], [True, False]]
 
     def test_an_answer_that_lacks_an_aspect_fails_its_row(self, api: FakeApi) -> None:
-        api.play(Fault(content='{"price": "A"}'))
+        api.play(Fault(content='{"price": "negative"}'))
         with pytest.warns(mistral_nb.FailedRowsWarning):
             found = asked("sentiment", ["a"], aspects=["price", "service"])
 
