@@ -32,7 +32,7 @@ _ID_NAMES = ("id", "row_id", "row", "index", "key")
 _TAGGED_ROW = re.compile(r"""<(\w+)\s[^>]*?\bid=["']?([\w.-]+)["']?[^>]*>(.*?)</\1>""", re.DOTALL)
 _MARKED_ROW = re.compile(r"^\[([\w.-]+)\][ \t]+(.*?)(?=^\[[\w.-]+\][ \t]|\Z)", re.DOTALL | re.MULTILINE)
 _QUOTED_ROW = re.compile(r'^(\d+) ("(?:[^"\\]|\\.)*")$', re.MULTILINE)
-_LEGEND_LINE = re.compile(r"^(?:([A-Z]|L?\d{1,3}|#\d{1,3}): |- )((?:(?! \().)+)(?: \((.*)\))?$", re.MULTILINE)
+_LEGEND_LINE = re.compile(r"^(?:([^:\n]{1,16}): |- )((?:(?! \().)+)(?: \((.*)\))?$", re.MULTILINE)
 _FOR_ALL_ELSE = "none of the above fits"
 _RECORD_ROW = re.compile(r"^(\d+) (\{.*\})$", re.MULTILINE)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")

@@ -71,7 +71,15 @@ def test_short_labels_are_their_own_keys() -> None:
 
 
 def test_a_letter_among_long_labels_makes_the_keys_numbers() -> None:
-    assert label_set(["A", "b", "something much longer"]).keys == ("1", "2", "3")
+    labels = ["A", "complaint about billing", "complaint about delivery"]
+
+    assert label_set(labels).keys == ("1", "2", "3")
+
+
+def test_long_labels_are_told_by_their_beginnings() -> None:
+    labels = ["billing", "billing and refunds", "late delivery of a parcel", "lost parcel and no answer"]
+
+    assert label_set(labels).keys == ("billing", "billing a", "late del", "lost par")
 
 
 @pytest.mark.parametrize("answer", ["Z", "X", "", None, 1, ["x"], {"x": 1}])

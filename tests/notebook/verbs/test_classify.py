@@ -56,7 +56,7 @@ class TestLabels:
         labels = classified(TEXTS, ["billing", "the delivery is late", "I found a bug"])
         schema = api.requests[0].body["response_format"]["json_schema"]["schema"]
 
-        assert schema["properties"]["label"]["enum"] == ["A", "B", "C"]
+        assert schema["properties"]["label"]["enum"] == ["billing", "the deli", "I found a"]
         assert labels.tolist()[2:] == ["the delivery is late", "I found a bug"]
 
     def test_examples_and_instructions_reach_the_model(self, api: FakeApi) -> None:
