@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mistral_nb.notebook.model_table import models
     from mistral_nb.notebook.progress import FailedRowsWarning
     from mistral_nb.notebook.usage import Usage, usage
+    from mistral_nb.price_list import prices
     from mistral_nb.samples import load_sample
     from mistral_nb.settings import configure
     from mistral_nb.tools.conversation import chat_with_tools
@@ -88,6 +89,7 @@ __all__ = [
     "load_sample",
     "models",
     "on_event",
+    "prices",
     "prompt_diff",
     "session",
     "spend",
@@ -132,6 +134,7 @@ _HOMES = {
     "RequestRecord": ("mistral_nb.engine.request_record", "RequestRecord"),
     "SlowModelWarning": ("mistral_nb.engine.alerts", "SlowModelWarning"),
     "ErrorRateWarning": ("mistral_nb.engine.alerts", "ErrorRateWarning"),
+    "prices": ("mistral_nb.price_list", "prices"),
     "spend": ("mistral_nb.engine.spending", "spend"),
     "Spending": ("mistral_nb.engine.spending", "Spending"),
     "session": ("mistral_nb.engine.current", "current_session"),

@@ -1,7 +1,7 @@
 """Mistral's models and their prices, as data with a source and a date.
 
 Keeps to itself: the format of `catalogue.toml`.
-Promises: exact money (`Decimal`); an unknown price is None, never 0 and never a guess.
+Promises: exact prices (`Decimal`); one that is not known is None, never 0 and never a guess.
 """
 
 import datetime
@@ -13,10 +13,6 @@ from decimal import Decimal
 from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
-
-from mistral_nb.completion import TokenUsage
-
-MILLION = Decimal(1_000_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +63,13 @@ def full_name(model: str) -> str:
 
 def find_model(name: str) -> CatalogueModel | None:
     """Return the catalogue's entry for a name, alias or short name; None when it has none."""
-    wanted = full_name(name)
-    return next((model for model in load_catalogue().models if wanted in (model.name, *model.aliases)), None)
+    return _models_by_name().get(full_name(name))
+
+
+@cache
+def _models_by_name() -> Mapping[str, CatalogueModel]:
+    # The first entry of a name holds.
+    return {name: model for model in reversed(load_catalogue().models) for name in (model.name, *model.aliases)}
 
 
 def nearest_names(name: str, names: Iterable[str] | None = None) -> list[str]:
@@ -77,34 +78,6 @@ def nearest_names(name: str, names: Iterable[str] | None = None) -> list[str]:
         current = [model for model in load_catalogue().models if model.status != "retired"]
         names = [known for model in current for known in (*model.aliases, model.name)]
     return difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
-
-
-def cost_usd(model: str, usage: TokenUsage, *, region: str = "global") -> Decimal | None:
-    """Return what the tokens cost in USD at the catalogue's price, exactly; None when the price is unknown.
-
-    Parameters
-    ----------
-    model
-        Name, alias or short name.
-    usage
-        Tokens; the cached part of the prompt is billed at its own factor.
-    region
-        "global", or "eu"/"us", which have a factor of their own.
-    """
-    found = find_model(model)
-    if found is None or found.input_usd_per_million_tokens is None or found.output_usd_per_million_tokens is None:
-        return None
-    factors = load_catalogue().factors
-    fresh_tokens = usage.prompt_tokens - usage.cached_tokens
-    prompt = found.input_usd_per_million_tokens * (fresh_tokens + factors["cached_input"] * usage.cached_tokens)
-    completion = found.output_usd_per_million_tokens * usage.completion_tokens
-    return (prompt + completion) / MILLION * (1 if region == "global" else factors["regional"])
-
-
-def batch_cost_usd(model: str, usage: TokenUsage, *, region: str = "global") -> Decimal | None:
-    """Return what the same tokens cost in a batch job, as `cost_usd` does; that a region's factor holds there too is assumed."""
-    cost = cost_usd(model, usage, region=region)
-    return None if cost is None else cost * load_catalogue().factors["batch"]
 
 
 def _model(entry: dict[str, Any]) -> CatalogueModel:

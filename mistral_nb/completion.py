@@ -141,11 +141,14 @@ class TokenUsage:
     """Tokens of one or more requests; usages add up with ``+``.
 
     `cached_tokens` are the part of `prompt_tokens` that the API served from its own prompt cache (and bills at a tenth).
+    `is_priority` says that a request was processed at the priority tier, which costs more; together with others, all of them count
+    as such.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    is_priority: bool = False
 
     @property
     def total_tokens(self) -> int:
@@ -156,6 +159,7 @@ class TokenUsage:
             prompt_tokens=self.prompt_tokens + other.prompt_tokens,
             completion_tokens=self.completion_tokens + other.completion_tokens,
             cached_tokens=self.cached_tokens + other.cached_tokens,
+            is_priority=self.is_priority or other.is_priority,
         )
 
 

@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 
 import mistral_nb
-from mistral_nb import settings
+from mistral_nb import price_list, settings
 from mistral_nb.backends.embedded.weights import weights_path
 from mistral_nb.engine import account, audit, batches, current, provider, tokens
 from mistral_nb.engine import session as session_module
@@ -46,6 +46,7 @@ def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     yield
     current.close_current_session()
     settings._arguments.clear()
+    price_list._contracts.clear()
 
 
 class QuickTime:

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mistral_nb.catalogue import cost_usd, find_model, full_name, load_catalogue, nearest_names
+from mistral_nb.catalogue import find_model, full_name, load_catalogue, nearest_names
 from mistral_nb.completion import TokenUsage
+from mistral_nb.price_list import cost_usd
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "api" / "model_catalogue.csv"
 MODELS = load_catalogue().models

@@ -171,6 +171,7 @@ def usage_from(usage: Any) -> TokenUsage:
         completion_tokens=_count(usage.get("completion_tokens")),
         # Until early 2026 the API sent `num_cached_tokens`, since then `prompt_tokens_details`.
         cached_tokens=_count(cached if cached is not None else usage.get("num_cached_tokens")),
+        is_priority=usage.get("service_tier") == "priority",
     )
 
 

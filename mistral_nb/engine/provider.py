@@ -8,7 +8,7 @@ import threading
 from decimal import Decimal
 from typing import Literal
 
-from mistral_nb import catalogue
+from mistral_nb import price_list
 from mistral_nb.backends.backend import Backend
 from mistral_nb.backends.selection import backend_for
 from mistral_nb.completion import TokenUsage
@@ -60,13 +60,17 @@ class Provider:
         return token_counter(model, is_hosted=not is_local(model) and self._settings.is_mistrals_own)
 
     def cost_usd(self, model: str, usage: TokenUsage, *, is_batch: bool = False) -> Decimal | None:
-        """Return what the tokens cost: 0 for an embedded model, None where the price is unknown or another's endpoint answers."""
+        """Return what the tokens cost: 0 for an embedded model, None where no price is known.
+
+        Another's endpoint has no published price, whatever its models are called; a contract's price holds there too.
+        """
         if is_local(model):
             return Decimal(0)
-        if not self._settings.is_mistrals_own:
+        settings = self._settings
+        if not settings.is_mistrals_own and not price_list.has_contract_price(model):
             return None
-        price = catalogue.batch_cost_usd if is_batch else catalogue.cost_usd
-        return price(model, usage, region=self._settings.region)
+        region = settings.region if settings.is_mistrals_own else "global"
+        return price_list.cost_usd(model, usage, region=region, is_batch=is_batch)
 
     def close(self) -> None:
         """Close connections; a later use makes new backends."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator,
 from contextlib import contextmanager
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -188,7 +189,7 @@ class Session:
         has `finish_reason` and `usage`.
         """
         request = prompt if isinstance(prompt, CompletionRequest) else self.request(prompt, **options)
-        model, occasion = request.model, occasion_now("stream")
+        model, occasion, price = request.model, occasion_now("stream"), partial(self.cost_usd, request.model)
         budgets = self._budgets(model, occasion)
         request = _bounded(request, budgets)
         pieces = background_loop.iterate(
@@ -200,7 +201,7 @@ class Session:
                 backend=self._provider.backend(model),
                 limiter=self._provider.limiter(model),
                 retry=self._retry,
-                price=lambda usage: self.cost_usd(model, usage),
+                price=price,
             )
         )
         return self._warning_after(pieces)
@@ -287,6 +288,7 @@ class Session:
         """
         model, asked_on = plan.model, occasion or occasion_now(plan.task.verb)
         # Made here, in the caller's thread: loading a tokenizer takes a second.
+        price = partial(self.cost_usd, model)
         budgets = self._budgets(model, asked_on, budget or Budget(plan.options.budget_usd))
 
         span, thread = None, threading.get_ident()
@@ -301,7 +303,7 @@ class Session:
                 cache=self.cache,
                 in_flight=self.account.in_flight,
                 retry=self._retry,
-                price=lambda usage: self.cost_usd(model, usage),
+                price=price,
                 budgets=budgets,
                 occasion=part_of_run,
                 report=self.report,
@@ -368,7 +370,7 @@ class Session:
         return limiter.requests_per_minute, limiter.tokens_per_minute
 
     def cost_usd(self, model: str, usage: TokenUsage, *, is_batch: bool = False) -> Decimal | None:
-        """Return what the tokens cost: 0 for an embedded model, None where the price is unknown or another's endpoint answers."""
+        """Return what the tokens cost: 0 for an embedded model, None where no price is known; see `mistral_nb.prices`."""
         return self._provider.cost_usd(model, usage, is_batch=is_batch)
 
     def token_counter(self, model: str) -> TokenCounter:
@@ -469,7 +471,7 @@ class Session:
         operation: Operation,
         verb: str,
     ) -> AnswerT:
-        model, occasion = request.model, occasion_now(verb)
+        model, occasion, price = request.model, occasion_now(verb), partial(self.cost_usd, request.model)
         budgets = self._budgets(model, occasion)
         asked = _bounded(request, budgets)
         asking = ask(
@@ -477,7 +479,7 @@ class Session:
             opened=self._open(occasion, operation, asked),
             limiter=self._provider.limiter(model),
             retry=self._retry,
-            price=lambda usage: self.cost_usd(model, usage),
+            price=price,
             budgets=budgets,
             most_usd=budgets.most_usd(asked),
             asked_for=AskedFor(
@@ -516,7 +518,7 @@ class Session:
         return Budgets(
             [*others, *(tab.budget for tab in occasion.tabs), self.spent, *day],
             model=model,
-            price=lambda usage: self.cost_usd(model, usage, is_batch=is_batch),
+            price=partial(self.cost_usd, model, is_batch=is_batch),
             counter=lambda: self.token_counter(model),
         )
 

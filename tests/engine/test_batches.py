@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import mistral_nb
-from mistral_nb import catalogue
+from mistral_nb import price_list
 from mistral_nb.engine import batches
 from mistral_nb.engine.batch_parts import JobBounds
 from mistral_nb.errors import (
@@ -188,7 +188,7 @@ class TestMoney:
         classified(column(), mode="batch", **ALONE).result()
         run = mistral_nb.session().last_run.result
 
-        assert run.cost_usd == catalogue.cost_usd(run.model, run.usage) / 2
+        assert run.cost_usd == price_list.cost_usd(run.model, run.usage) / 2
         assert run.usage.prompt_tokens == priced.stats.prompt_tokens
 
     def test_every_request_is_a_line_of_the_ledger_at_that_price(self, priced: FakeApi) -> None:

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import mistral_nb
 from mistral_nb import errors
-from mistral_nb.catalogue import cost_usd
 from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.budget import Budget, checked_budget
 from mistral_nb.notebook.progress import FailedRowsWarning
+from mistral_nb.price_list import cost_usd
 from tests.engine.row_runs import LABELS, Gate, is_pack, labels_of, texts, times_asked
 from tests.fake_api import FakeApi, Fault
 

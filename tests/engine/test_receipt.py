@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from mistral_nb.catalogue import batch_cost_usd, cost_usd
 from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.receipt import Receipt
+from mistral_nb.price_list import cost_usd
 
 
 def receipt(**changes: Any) -> Receipt:
@@ -207,8 +207,8 @@ def test_a_batch_job_costs_half(region: str) -> None:
     now = cost_usd("mistral-small-latest", usage, region=region)
 
     assert now is not None
-    assert batch_cost_usd("mistral-small-latest", usage, region=region) == now / 2
+    assert cost_usd("mistral-small-latest", usage, region=region, is_batch=True) == now / 2
 
 
 def test_a_batch_job_of_an_unknown_price_has_an_unknown_price() -> None:
-    assert batch_cost_usd("mistral-large-4-0", TokenUsage(prompt_tokens=5)) is None
+    assert cost_usd("mistral-large-4-0", TokenUsage(prompt_tokens=5), is_batch=True) is None
