@@ -16,9 +16,9 @@ DEFAULT_K = 5
 def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **options: Unpack[SearchOptions]) -> Any:
     """Return the rows whose texts are nearest in meaning to a query, best first.
 
-    Every row is compared, exactly, so that none is overlooked: 100 000 rows take a second or so once their vectors are kept. From
-    a million on, an index such as faiss, hnswlib or a vector database is worth its trouble; a warning says so. Build it from
-    ``embed(as_array=True)``.
+    Every row is compared, exactly, so that none is overlooked. Once their vectors are kept, 100 000 rows take a few seconds, most
+    of them to read the vectors (3.2 s of processor time in all, 0.8 s to compare; 2026-11, two cores). From a million on, an index
+    such as faiss, hnswlib or a vector database is worth its trouble; a warning says so. Build it from ``embed(as_array=True)``.
 
     Parameters
     ----------
