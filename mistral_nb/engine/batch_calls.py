@@ -36,7 +36,8 @@ def batch_receipt(session: Session, plan: RowsPlan, *, is_dry_run: bool) -> Rece
     if lacking is not None:
         raise _not_supported(lacking, session, plan)
     waiting = session.batches.prepare(plan)
-    return replace(session.receipt(plan), is_batch=True, is_dry_run=is_dry_run, waiting=waiting)
+    receipt = session.receipt(plan)
+    return replace(receipt, is_batch=True, is_dry_run=is_dry_run, cached=receipt.cached - waiting, waiting=waiting)
 
 
 def send_batch(

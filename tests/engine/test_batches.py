@@ -259,7 +259,7 @@ class TestMoney:
         classified(column(), mode="batch")
         receipt = classified(column(), mode="batch", dry_run=True)
 
-        assert (receipt.waiting, receipt.requests) == (6, 0)
+        assert (receipt.waiting, receipt.cached, receipt.requests) == (6, 0, 0)
         assert "all else is in batch jobs already" in str(receipt)
 
 
