@@ -56,7 +56,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from mistral_nb.completion import TokenUsage
+from mistral_nb.completion import Completion, TokenUsage
 from mistral_nb.rate_limits import RateLimits
 from mistral_nb.readers_code import is_readers_file
 
@@ -267,6 +267,9 @@ class Refused(RequestRejected):
         What was found, as the API names it, e.g. ("sexual",); empty where the model declined without a word of why.
     scores
         Score of each category in [0, 1], where there are scores.
+    withheld
+        The answer that was not given: model, ids, tokens that were paid for, and its words unless the moderation model objects to
+        them; None where there was none.
     """
 
     def __init__(
@@ -276,11 +279,13 @@ class Refused(RequestRejected):
         *,
         categories: Sequence[str] = (),
         scores: Mapping[str, float] | None = None,
+        withheld: Completion | None = None,
         **response: Any,
     ) -> None:
         super().__init__(problem, remedy, **response)
         self.categories = tuple(categories)
         self.scores = dict(scores or {})
+        self.withheld = withheld
 
 
 class RateLimited(MistralNotebookError):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from mistral_nb.api_key import SecretKey
 from mistral_nb.errors import InvalidOption
 from mistral_nb.key_sources import found_key
+from mistral_nb.moderation_policy import Moderate, ModerationPolicy, checked_moderate, checked_thresholds
 from mistral_nb.setting_checks import (
     checked_endpoint,
     checked_flag,
@@ -51,6 +52,8 @@ _ENVIRONMENT = {
     "budget_usd_per_session": "MISTRAL_NB_BUDGET_USD_PER_SESSION",
     "latency_budget_seconds": "MISTRAL_NB_LATENCY_BUDGET_SECONDS",
     "error_rate_alert": "MISTRAL_NB_ERROR_RATE_ALERT",
+    "moderate": "MISTRAL_NB_MODERATE",
+    "moderation_thresholds": "MISTRAL_NB_MODERATION_THRESHOLDS",
 }
 # Examples of what they may be; where the example is whole they are.
 _NUMBERS = {
@@ -79,8 +82,9 @@ class Settings:
     api_key, endpoint, region, model, model_path, home
         None means: not set; `home` always has a value.
     max_concurrency, requests_per_minute, tokens_per_minute, timeout_seconds, cache_days, cache_megabytes, allow_http,
-    budget_usd_per_day, budget_usd_per_session, latency_budget_seconds, error_rate_alert
-        As in `configure`; None of the limits means that they are learnt, None of `cache_days` that answers are kept for ever.
+    budget_usd_per_day, budget_usd_per_session, latency_budget_seconds, error_rate_alert, moderate, moderation_thresholds
+        As in `configure`; None of the limits means that they are learnt, None of `cache_days` that answers are kept for ever,
+        None of `moderate` that nothing is moderated.
     origins
         Where each value is from: "argument", the environment variable's name, the place of a key, or "default".
     """
@@ -102,6 +106,8 @@ class Settings:
     budget_usd_per_session: Decimal | None = None
     latency_budget_seconds: Mapping[str, float] = field(default_factory=dict)
     error_rate_alert: float | None = None
+    moderate: Moderate | None = None
+    moderation_thresholds: Mapping[str, float] | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -113,6 +119,13 @@ class Settings:
     def is_mistrals_own(self) -> bool:
         """Whether the hosted address is one of Mistral's, where a model's name says its price, window and tokenizer."""
         return self.server_url in REGIONS.values()
+
+    @property
+    def moderation_policy(self) -> ModerationPolicy | None:
+        """What is moderated, and how strictly; None when nothing is."""
+        if self.moderate is None:
+            return None
+        return ModerationPolicy(moderate=self.moderate, thresholds=self.moderation_thresholds or {})
 
     @property
     def answered_by(self) -> Literal["hosted", "embedded"]:
@@ -169,6 +182,8 @@ def configure(
     budget_usd_per_session: float | Decimal | None = None,
     latency_budget_seconds: Mapping[str, float] | str | None = None,
     error_rate_alert: float | None = None,
+    moderate: Moderate | Literal[""] | None = None,
+    moderation_thresholds: Mapping[str, float] | Literal[""] | None = None,
 ) -> Settings:
     """Return the settings that hold from now on in this kernel.
 
@@ -221,6 +236,15 @@ def configure(
     error_rate_alert
         Share of the last 100 requests, e.g. 0.2; when more of them failed, one `ErrorRateWarning` for each cause. Environment
         ``MISTRAL_NB_ERROR_RATE_ALERT``.
+    moderate
+        "input", "output" or "both": Mistral's moderation model (free, with a key) looks at what is asked before it is sent, at
+        answers before they are shown or kept, whatever the door; what it objects to is `Refused`. Rows are then asked one by one,
+        answers shown when they are whole, and there are no batch jobs; vectors are not moderated. Environment
+        ``MISTRAL_NB_MODERATE``. Default: nothing is.
+    moderation_thresholds
+        Score from 0 to 1, by category, from which on a text is refused, e.g. ``{"violence_and_threats": 0.5}``; for other
+        categories the moderation model's own claim holds. Environment ``MISTRAL_NB_MODERATION_THRESHOLDS``, e.g.
+        ``pii=0.9,sexual=0.2``.
 
     Raises
     ------
@@ -254,6 +278,8 @@ def configure(
         "budget_usd_per_session": budget_usd_per_session,
         "latency_budget_seconds": latency_budget_seconds,
         "error_rate_alert": error_rate_alert,
+        "moderate": moderate,
+        "moderation_thresholds": moderation_thresholds,
     }
     global _arguments  # noqa: PLW0603  # the settings of this kernel
     proposed = {**_arguments, **{name: value for name, value in changes.items() if value is not None}}
@@ -296,6 +322,10 @@ def _resolve(arguments: Mapping[str, Any], environment: Mapping[str, str]) -> Se
         values["model"] = checked_model_name(values["model"])
     if "allow_http" in values:
         values["allow_http"] = checked_flag("allow_http", values["allow_http"])
+    if "moderate" in values:
+        values["moderate"] = checked_moderate(values["moderate"])
+    if "moderation_thresholds" in values:
+        values["moderation_thresholds"] = checked_thresholds(values["moderation_thresholds"])
     if "endpoint" in values:
         values["endpoint"] = checked_endpoint(values["endpoint"], allows_http=values.get("allow_http", False))
     if "model_path" in values:

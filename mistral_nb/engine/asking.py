@@ -15,7 +15,7 @@ from mistral_nb.engine.limiter import Limiter, Reservation
 from mistral_nb.engine.open_request import Answer, OpenRequest, may_be_billed
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.tokens import estimated_tokens
-from mistral_nb.errors import AskedFor, MistralNotebookError
+from mistral_nb.errors import AskedFor, MistralNotebookError, Refused
 
 AnswerT = TypeVar("AnswerT", bound=Answer)
 
@@ -48,6 +48,28 @@ async def _reserved(limiter: Limiter, tokens: int, budgets: Budgets, most_usd: D
         raise
 
 
+def _note_failure(
+    error: MistralNotebookError,
+    *,
+    opened: OpenRequest,
+    reservation: Reservation,
+    price: Price,
+    budgets: Budgets,
+    most_usd: Decimal,
+) -> None:
+    """Note how a request failed; an answer that was withheld was paid for all the same."""
+    withheld = error.withheld if isinstance(error, Refused) else None
+    if withheld is None:
+        reservation.failed(error)
+        opened.failed(error)
+        budgets.settle(most_usd, None if may_be_billed(error) else Decimal(0))
+    else:
+        cost_usd = price(withheld.usage)
+        reservation.settle(tokens=withheld.usage.total_tokens, rate_limits=withheld.rate_limits)
+        opened.answered(withheld, cost_usd=cost_usd, error=error)
+        budgets.settle(most_usd, cost_usd)
+
+
 async def ask(
     call: Callable[[], Awaitable[AnswerT]],
     *,
@@ -68,9 +90,9 @@ async def ask(
         try:
             answer = await call()
         except MistralNotebookError as error:
-            reservation.failed(error)
-            opened.failed(error)
-            budgets.settle(most_usd, None if may_be_billed(error) else Decimal(0))
+            _note_failure(
+                error, opened=opened, reservation=reservation, price=price, budgets=budgets, most_usd=most_usd
+            )
             raise
         except BaseException:
             reservation.release()
@@ -116,9 +138,9 @@ async def stream(
         try:
             return await anext(pieces, None), pieces, reservation
         except MistralNotebookError as error:
-            reservation.failed(error)
-            opened.failed(error)
-            budgets.settle(most_usd, None if may_be_billed(error) else Decimal(0))
+            _note_failure(
+                error, opened=opened, reservation=reservation, price=price, budgets=budgets, most_usd=most_usd
+            )
             await pieces.aclose()
             raise
         except BaseException:

@@ -84,6 +84,8 @@ class Batches:
         """Return why the model can't be asked in batch jobs; None when it can, as far as is known."""
         if self._provider.backend(model).batch is None:
             return "The embedded model has no batch jobs."
+        if self._settings.moderate is not None:
+            return "With configure(moderate=…) there are no batch jobs: nobody would look at their answers before they are kept."
         server_url = self._settings.server_url
         # Mistral's page on regional inference, 2026-09: "Batch, and the Files API, are not available on regional endpoints".
         if self._settings.is_mistrals_own and server_url != REGIONS["global"]:

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from mistral_nb.completion import Completion, Embeddings, InputsAnswer, Moderation, RowRequest, TokenUsage
 from mistral_nb.engine.occasion import Occasion
 from mistral_nb.engine.request_record import Operation, RequestRecord
-from mistral_nb.errors import AnswerProblem, ConnectionLost, MistralNotebookError, RequestTimedOut
+from mistral_nb.errors import AnswerProblem, ConnectionLost, MistralNotebookError, Refused, RequestTimedOut
+from mistral_nb.refusal import is_refusal
 from mistral_nb.settings import is_local
 
 CANCELLED = "Cancelled"
@@ -81,6 +82,7 @@ class OpenRequest:
         completion = answer if isinstance(answer, Completion) else None
         usage = getattr(answer, "usage", TokenUsage())
         timed = answer if isinstance(answer, Completion | InputsAnswer) else None
+        kind = type(error) if error is not None else Refused if completion and is_refusal(completion) else None
         latency_seconds = time.monotonic() - self._sent if timed is None else timed.latency_seconds
         self._report(
             completion,
@@ -88,7 +90,7 @@ class OpenRequest:
             usage=usage,
             cost_usd=cost_usd,
             latency_seconds=latency_seconds,
-            error=None if error is None else type(error).__name__,
+            error=None if kind is None else kind.__name__,
         )
 
     def end(self, partial: Completion | None = None) -> None:

@@ -114,7 +114,7 @@ class RowsPlan:
         if len(texts) == 1:
             return _row_request(self.task, texts[0], self.model, self.options)
         assert self.task.packing is not None
-        return _sampled(self.task.packing.request(texts, model=self.model), self.options)
+        return _with_options(self.task.packing.request(texts, model=self.model), self.options)
 
     def expected_answer_tokens(self, numbers: Sequence[int]) -> int:
         """Return about how many tokens the answer to these texts has."""
@@ -221,16 +221,16 @@ class RowsPlan:
 
 
 def _row_request(task: RowTask, text: str, model: str, options: RunOptions) -> RowRequest:
-    return _sampled(task.request(text, model=model), options)
+    return _with_options(task.request(text, model=model), options)
 
 
-def _sampled(request: RowRequest, options: RunOptions) -> RowRequest:
-    """Return the request at the temperature that the run is to have."""
+def _with_options(request: RowRequest, options: RunOptions) -> RowRequest:
+    """Return the request at the temperature, and with the further fields, that the run is to have."""
     if isinstance(request, InputsRequest):  # nothing is sampled
         return request
-    if options.temperature is None or options.temperature == request.temperature:
-        return request
-    return replace(request, temperature=options.temperature)
+    if options.temperature is not None and options.temperature != request.temperature:
+        request = replace(request, temperature=options.temperature)
+    return replace(request, options={**request.options, **options.api_options}) if options.api_options else request
 
 
 class _Unanswered:

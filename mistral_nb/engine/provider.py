@@ -15,6 +15,7 @@ from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.account import Account
 from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.limiter import Limiter
+from mistral_nb.engine.moderated import Judge, ModeratedBackend
 from mistral_nb.engine.tokens import TokenCounter, token_counter
 from mistral_nb.settings import Settings, is_local
 
@@ -28,10 +29,13 @@ class Provider:
         Key, endpoint, region and limits.
     account
         What is known of the limits.
+    judge
+        Asks the moderation model, for where the settings want it.
     """
 
-    def __init__(self, settings: Settings, account: Account) -> None:
+    def __init__(self, settings: Settings, account: Account, *, judge: Judge) -> None:
         self._settings = settings
+        self._judge = judge
         self._account = account
         self._backends: dict[str, Backend] = {}
         self._lock = threading.Lock()
@@ -41,7 +45,8 @@ class Provider:
         kind: Literal["embedded", "hosted"] = "embedded" if is_local(model) else "hosted"
         with self._lock:
             if kind not in self._backends:
-                self._backends[kind] = backend_for(kind, self._settings)
+                backend, policy = backend_for(kind, self._settings), self._settings.moderation_policy
+                self._backends[kind] = backend if policy is None else ModeratedBackend(backend, policy, self._judge)
             return self._backends[kind]
 
     def limiter(self, model: str) -> Limiter:

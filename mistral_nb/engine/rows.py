@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
-from mistral_nb.completion import RowRequest, TokenUsage
+from mistral_nb.completion import JsonObject, RowRequest, TokenUsage
 from mistral_nb.engine.cache import KeptAnswer
 from mistral_nb.errors import InvalidAnswer, MistralNotebookError
 
@@ -156,6 +156,8 @@ class RunOptions:
         Most that the run may cost.
     temperature
         Sampling temperature, part of the question as the prompt is; None keeps the task's own.
+    api_options
+        Further fields of each request, e.g. ``{"safe_prompt": True}``; part of the question too.
     """
 
     rows_per_request: int | None = None
@@ -163,6 +165,7 @@ class RunOptions:
     refreshes: bool = False
     budget_usd: Decimal | None = None
     temperature: float | None = None
+    api_options: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +186,7 @@ class DistinctTexts:
 
 @dataclass(slots=True)
 class RowsProgress:
-    """How far a run is, in rows; `missing` rows had no text and count as done.
+    """How far a run is, in rows; `missing` rows had no text and count as done, `refused` ones are a part of those that failed.
 
     `cost_usd` is what was spent so far; None when the price is unknown.
     """
@@ -192,13 +195,15 @@ class RowsProgress:
     done: int = 0
     cached: int = 0
     failed: int = 0
+    refused: int = 0
     missing: int = 0
     requests: int = 0
     cost_usd: Decimal | None = field(default_factory=Decimal)
 
     def __str__(self) -> str:
         cost = "cost unknown" if self.cost_usd is None else f"${self.cost_usd:.4f}"
-        return f"{self.done:,} of {self.total:,} rows, {self.cached:,} cached, {self.failed:,} failed, {cost}"
+        refused = f" ({self.refused:,} refused)" if self.refused else ""
+        return f"{self.done:,} of {self.total:,} rows, {self.cached:,} cached, {self.failed:,} failed{refused}, {cost}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from mistral_nb.engine.run_requests import RunRequests
 from mistral_nb.engine.shared_questions import SharedQuestions
 from mistral_nb.engine.tokens import estimated_tokens
 from mistral_nb.engine.units import Unit, UnitQueue
-from mistral_nb.errors import AskedFor, InvalidAnswer, MistralNotebookError
+from mistral_nb.errors import AskedFor, InvalidAnswer, MistralNotebookError, Refused
 
 # Each was tried again and again before it was given up: the rest of a long column would take hours to fail the same way. After many
 # answers it takes more of them: the rows that can't be answered are those that are left at the end.
@@ -172,14 +172,17 @@ class Sender:
     async def _send(self, unit: Unit, request: RowRequest, reservation: Reservation, held_usd: Decimal) -> None:
         unit.first_sent = unit.first_sent or time.monotonic()
         self._requests.sent(unit, request)
+        refusal: Refused | None = None
         try:
             answer = await self._ask(request)
         except MistralNotebookError as error:
-            reservation.failed(error)
-            self._requests.failed(unit, error)
-            self._budgets.settle(held_usd, None if may_be_billed(error) else Decimal(0))
-            self._failed(unit, error)
-            return
+            if not isinstance(error, Refused) or error.withheld is None:
+                reservation.failed(error)
+                self._requests.failed(unit, error)
+                self._budgets.settle(held_usd, None if may_be_billed(error) else Decimal(0))
+                self._failed(unit, error)
+                return
+            answer, refusal = error.withheld, error  # it was paid for
         usage = answer.usage
         reservation.settle(tokens=usage.total_tokens, rate_limits=answer.rate_limits)
         cost_usd = self._price(usage)
@@ -187,7 +190,7 @@ class Sender:
         self.bill.add(usage, cost_usd)
         self.progress.requests, self.progress.cost_usd = self.bill.requests, self.bill.cost_usd
         try:
-            await self._read(unit, answer, cost_usd)
+            await self._read(unit, answer, cost_usd, refusal=refusal)
         finally:
             self._budgets.settle(held_usd, cost_usd)  # now that the ledger has it
 
@@ -207,8 +210,10 @@ class Sender:
 
     # What came back.
 
-    async def _read(self, unit: Unit, answer: RowAnswer, cost_usd: Decimal | None) -> None:
+    async def _read(self, unit: Unit, answer: RowAnswer, cost_usd: Decimal | None, *, refusal: Refused | None) -> None:
         try:
+            if refusal is not None:
+                raise refusal
             if self._corrects is None:
                 values = self._plan.read(unit.numbers, answer)
             else:
@@ -337,14 +342,18 @@ class Sender:
         rows = self._plan.rows_of[number]
         if self._is_open(number):
             self.progress.done += rows
-        elif self.errors.pop(number, None) is not None:  # given up, and then answered by a request that audits
+        elif (
+            error := self.errors.pop(number, None)
+        ) is not None:  # given up, and then answered by a request that audits
             self.progress.failed -= rows
+            self.progress.refused -= rows if isinstance(error, Refused) else 0
         self._plan.values[number] = value
 
     def _give_up(self, number: int, error: MistralNotebookError) -> None:
         rows = self._plan.rows_of[number]
         self.errors[number] = error
         self.progress.failed += rows
+        self.progress.refused += rows if isinstance(error, Refused) else 0
         self.progress.done += rows
         self._shared.tell(number, None)
         self._on_progress(self.progress)

@@ -62,6 +62,7 @@ from mistral_nb.engine.telemetry import Telemetry, occasion_now
 from mistral_nb.engine.text_groups import TextGroups
 from mistral_nb.engine.tokens import TokenCounter
 from mistral_nb.errors import AskedFor, InvalidOption, UnknownPrice
+from mistral_nb.refusal import check_answered
 from mistral_nb.setting_checks import checked_model_name
 from mistral_nb.settings import DEFAULT_MODELS, Settings, is_local
 
@@ -105,7 +106,7 @@ class Session:
             max_age_days=settings.cache_days,
             max_bytes=round(settings.cache_megabytes * 1_000_000),
         )
-        self._provider = Provider(settings, self.account)
+        self._provider = Provider(settings, self.account, judge=self._judge)
         self._retry = retry or RetryPolicy()
         self._lock = threading.Lock()
         self._calls = 0
@@ -155,7 +156,8 @@ class Session:
             ``list[Model]``, ``Literal["a", "b"]``, or a JSON schema as a dict. An answer that does not fit is asked for again, at
             most twice, with what is wrong with it; `usage` counts all attempts.
         **options
-            Further fields of the API's request, e.g. ``top_p=0.9``, ``response_format={"type": "json_object"}``.
+            Further fields of the API's request, e.g. ``top_p=0.9``, ``response_format={"type": "json_object"}``,
+            ``safe_prompt=True``, ``guardrails=[…]``.
 
         Raises
         ------
@@ -163,6 +165,9 @@ class Session:
             There is no text in the prompt.
         InvalidAnswer
             The last answer does not fit the schema either.
+        Refused
+            A guardrail, the moderation model (`configure(moderate=…)`) or the model itself declined; `categories` and `scores` say
+            why, where that is known.
         MistralNotebookError
             One subclass per cause, see `mistral_nb.errors`.
 
@@ -177,7 +182,9 @@ class Session:
             prompt, model=model, system=system, temperature=temperature, max_tokens=max_tokens, **options
         )
         if schema is None:
-            return self._complete(request)
+            answer = self._complete(request)
+            check_answered(answer)
+            return answer
         form = answer_schema(schema)
         with self._in_use():
             return complete_as(structured_request(request, form), form, self._complete)
@@ -352,12 +359,18 @@ class Session:
 
     def moderate(self, texts: Sequence[str], *, model: str | None = None) -> list[Moderation]:
         """Return the moderation model's claims and scores per text; only hosted models can."""
-        name = self.moderation_model(model)
-        backend, several = self._provider.backend(name), _several(texts)
-        request = InputsRequest(endpoint="moderations", model=name, inputs=tuple(several))
-        return self._ask(
-            request, lambda asked: backend.moderate(several, model=name), operation="moderations", verb="moderate"
+        return self._answer(self._moderating(_several(texts), self.moderation_model(model)))
+
+    async def _moderating(self, texts: Sequence[str], model: str) -> list[Moderation]:
+        backend = self._provider.backend(model)
+        request = InputsRequest(endpoint="moderations", model=model, inputs=tuple(texts))
+        return await self._asking(
+            request, lambda asked: backend.moderate(texts, model=model), operation="moderations", verb="moderate"
         )
+
+    async def _judge(self, texts: Sequence[str]) -> list[Moderation]:
+        """Return what the moderation model says of texts that pass through another door."""
+        return await self._moderating(texts, DEFAULT_MODERATION_MODEL)
 
     def models(self, *, hosted: bool | None = None) -> list[ModelCard]:
         """Return the models that the endpoint offers, or with ``hosted=False`` this machine; by default, whichever answers."""
@@ -471,10 +484,20 @@ class Session:
         operation: Operation,
         verb: str,
     ) -> AnswerT:
+        return self._answer(self._asking(request, call, operation=operation, verb=verb))
+
+    async def _asking(
+        self,
+        request: RequestT,
+        call: Callable[[RequestT], Awaitable[AnswerT]],
+        *,
+        operation: Operation,
+        verb: str,
+    ) -> AnswerT:
         model, occasion, price = request.model, occasion_now(verb), partial(self.cost_usd, request.model)
         budgets = self._budgets(model, occasion)
         asked = _bounded(request, budgets)
-        asking = ask(
+        return await ask(
             lambda: call(asked),
             opened=self._open(occasion, operation, asked),
             limiter=self._provider.limiter(model),
@@ -489,6 +512,8 @@ class Session:
                 tokens=likely_tokens(request.texts, request.max_tokens),
             ),
         )
+
+    def _answer(self, asking: Coroutine[Any, Any, AnswerT]) -> AnswerT:
         answer = self._run(asking)
         self._alerts.warn()
         return answer

@@ -12,12 +12,11 @@ from typing import Any
 
 from mistral_nb.answer_schema import AnswerSchema
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject, TokenUsage
-from mistral_nb.errors import InvalidAnswer, InvalidOption, Refused, TruncatedAnswer
+from mistral_nb.errors import InvalidAnswer, InvalidOption, TruncatedAnswer
+from mistral_nb.refusal import check_answered
 from mistral_nb.settings import is_local
 
 MAX_REPAIRS = 2
-
-_ENDED = frozenset({"stop", "tool_calls"})
 
 
 def complete_as(
@@ -123,11 +122,7 @@ def _check_ended(answer: Completion, request: CompletionRequest) -> None:
             f"Allow a longer answer, e.g. max_tokens={_more(answer, request)}, or ask for less: a shorter text, fewer fields, "
             "lists with Field(max_length=…).",
         )
-    if answer.finish_reason not in _ENDED:
-        raise Refused(
-            f"{answer.model} did not answer (finish_reason {answer.finish_reason!r}).",
-            "Change the prompt, or ask another model.",
-        )
+    check_answered(answer)
 
 
 def _more(answer: Completion, request: CompletionRequest) -> int:

@@ -76,4 +76,5 @@ def failures_text(result: RowsResult) -> str:
     causes = Counter(f"{type(error).__name__}: {error.problem} {error.remedy}" for error in errors)
     listed = "\n".join(f"  {count} × {cause}" for cause, count in causes.most_common(3))
     progress = result.progress
-    return f"{progress.failed} of {progress.total} rows failed in {result.verb} and are missing:\n{listed}"
+    refused = f" ({progress.refused} of them refused)" if progress.refused else ""
+    return f"{progress.failed} of {progress.total} rows failed{refused} in {result.verb} and are missing:\n{listed}"

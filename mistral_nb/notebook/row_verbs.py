@@ -5,17 +5,18 @@ Promises: one path for the foreground, the background and the receipt.
 """
 
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from mistral_nb.notebook.batch_verbs import Mode, answered_by_jobs, checked_mode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     import pandas as pd
 
+    from mistral_nb.completion import JsonObject
     from mistral_nb.engine.column_run import ColumnRun
     from mistral_nb.engine.masked_column import MaskedColumn
     from mistral_nb.engine.rows import RowTask, RunOptions
@@ -98,9 +99,17 @@ class VerbOptions(RowOptions, total=False):
         when it has come.
     preview
         With "preview+batch": the share of rows to ask now (0.05), or how many (50).
+    safe_prompt
+        Have Mistral put its own safety instructions before the prompt; hosted models only.
+    guardrails
+        Mistral's guardrails for each request, as the API takes them, e.g.
+        ``[{"moderation_llm_v2": {"custom_category_thresholds": {"sexual": 0.1}, "action": "block"}}]``; a row that one blocks is
+        missing with `Refused`. Hosted models only.
     """
 
     temperature: float | None
+    safe_prompt: bool
+    guardrails: Sequence[Mapping[str, Any]] | None
 
 
 DEFAULTS: VerbOptions = {
@@ -117,6 +126,8 @@ DEFAULTS: VerbOptions = {
     "mask": False,
     "mode": "live",
     "preview": None,
+    "safe_prompt": False,
+    "guardrails": None,
 }
 
 
@@ -288,7 +299,23 @@ def run_options(chosen: VerbOptions) -> "RunOptions":
         refreshes=chosen["refresh"],
         budget_usd=checked_budget(chosen["budget_usd"]),
         temperature=_checked_temperature(chosen["temperature"]),
+        api_options=_api_options(chosen),
     )
+
+
+def _api_options(chosen: VerbOptions) -> "JsonObject":
+    """Return the fields that go into each request as they are; those that were not given are left out."""
+    from mistral_nb.errors import InvalidOption
+
+    guardrails = chosen["guardrails"]
+    if guardrails is not None and not (
+        isinstance(guardrails, Sequence) and all(isinstance(guardrail, Mapping) for guardrail in guardrails)
+    ):
+        raise InvalidOption(
+            f"guardrails is {guardrails!r}.", 'Give a list of dicts, e.g. [{"moderation_llm_v2": {"action": "block"}}].'
+        )
+    given = {"safe_prompt": chosen["safe_prompt"] or None, "guardrails": list(guardrails or ()) or None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _checked_temperature(temperature: float | None) -> float | None:
@@ -311,7 +338,7 @@ def checked(options: VerbOptions) -> VerbOptions:
     from mistral_nb.errors import InvalidOption
 
     chosen: VerbOptions = {**DEFAULTS, **options}
-    for name in ("dry_run", "details", "background", "cache", "refresh"):
+    for name in ("dry_run", "details", "background", "cache", "refresh", "safe_prompt"):
         if not isinstance(chosen[name], bool):
             raise InvalidOption(f"{name} is {chosen[name]!r}.", f"Give {name}=True or {name}=False.")
     if chosen["errors"] not in ("coerce", "raise"):

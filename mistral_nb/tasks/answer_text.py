@@ -8,7 +8,8 @@ import re
 from typing import Any
 
 from mistral_nb.completion import Completion
-from mistral_nb.errors import InvalidAnswer, Refused, TruncatedAnswer
+from mistral_nb.errors import InvalidAnswer, TruncatedAnswer
+from mistral_nb.refusal import check_answered
 
 # Two free answers to one question rarely have the same words; of those that say the same, most share this many.
 _SHARED_WORDS = 0.3
@@ -33,11 +34,7 @@ def answered_text(completion: Completion) -> str:
             f"The answer was cut at {completion.usage.completion_tokens} tokens: {completion.text[-60:]!r}.",
             "Allow more words where the verb takes a number of them; a model that thinks before it answers may need another model.",
         )
-    if completion.finish_reason not in {"stop", "tool_calls"}:
-        raise Refused(
-            f"{completion.model} did not answer (finish_reason {completion.finish_reason!r}).",
-            "Change the text of this row, or leave it out.",
-        )
+    check_answered(completion, remedy="Change the text of this row, or leave it out.")
     text = whole_characters(completion.text).strip()
     if not text:
         raise InvalidAnswer(f"{completion.model} gave an empty answer.", "Try another model for this row.")

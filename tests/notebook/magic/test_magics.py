@@ -379,3 +379,13 @@ def test_loading_twice_registers_once(shell: InteractiveShell) -> None:
         shell.run_line_magic("reload_ext", "mistral_nb")
 
     assert shell.find_cell_magic("mistral") is not None
+
+
+def test_a_text_that_the_moderation_model_refuses_fails_the_cell_and_shows_nothing(
+    api: FakeApi, shell: InteractiveShell
+) -> None:
+    mistral_nb.configure(moderate="input")
+
+    with pytest.raises(errors.Refused), capture_output() as captured:
+        shell.run_cell_magic("mistral", "", "I will attack you")
+    assert captured.stdout == ""
