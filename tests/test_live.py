@@ -75,6 +75,17 @@ def test_texts_of_like_meaning_have_like_vectors() -> None:
     assert likeness(late, lost) > likeness(late, song)
 
 
+def test_a_threat_is_flagged_and_a_greeting_is_not() -> None:
+    threat, greeting = ask(
+        lambda backend: backend.moderate(
+            ["I will kill you tomorrow.", "Good morning!"], model="mistral-moderation-2603"
+        )
+    )
+
+    assert threat.flagged["violence_and_threats"]
+    assert not any(greeting.flagged.values())
+
+
 def test_the_models_are_listed() -> None:
     cards = ask(lambda backend: backend.models())
 

@@ -91,7 +91,8 @@ class VerbOptions(RowOptions, total=False):
     mask
         True replaces names, addresses, e-mails, phone and account numbers by placeholders such as [EMAIL_1] before anything is
         sent, and puts them back into the answers; a list of names replaces these too. What was masked is counted and said. It is
-        found by pattern: see `mask` for what that can't see.
+        found by pattern: see `mask` for what that can't see. Labels, examples, instructions and templates are sent as you write
+        them.
     mode
         "live", or "batch": send what is not yet answered as jobs at half price, which take up to a day, and return a `BatchJob`:
         `.status`, `.wait()`, `.result()`, `.cancel()`. The same call, also in another kernel, finds jobs that were sent before.

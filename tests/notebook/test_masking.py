@@ -182,6 +182,13 @@ class TestMaskOption:
         assert answers.tolist() == ['Answer to: ask Contoso "now": Hello, anna@example.org and Contoso']
         assert api.requests[0].text == 'ask\n[NAME_1] "now": Hello,\n[EMAIL_1] and [NAME_1]'
 
+    def test_an_answer_for_many_rows_has_the_originals_of_all(self, api: FakeApi) -> None:
+        frame = pd.DataFrame({"product": ["a", "a"], "text": ["Dear Anna, hello", "Dear Ben, hello"]})
+        summary = frame.mistral.summarize("text", by="product", mask=True)
+
+        assert [name in repr(summary.to_dict()) for name in ("Anna", "Ben")] == [True, True]
+        assert not any(secret in sent(api) for secret in SECRETS)
+
     def test_labels_are_left_as_they_are(self, api: FakeApi) -> None:
         labels = pd.Series(["Dear Anna, a bug"]).mistral.classify(["bug", "[NAME_1]"], mask=True)
 
