@@ -24,8 +24,11 @@ ARGUMENT_CHARACTERS = 100
 NAME_TOKENS = 60
 ARGUMENTS_TOKENS = 400
 _ID_CHARACTERS = string.ascii_letters + string.digits
-# Where a call may begin; from there on the text is held back until it is known to be none.
-_MAY_BEGIN_CALL = re.compile(r"[{<`]")
+# Where a call may begin; from there on the text is held back until it is known to be none. "Calling f({…})" is how the conversation
+# tells earlier calls (`flattened`), and what small models then write in place of a call.
+_MAY_BEGIN_CALL = re.compile(r"[{<`]|\bCalling\b")
+_NAME_BEFORE_ARGUMENTS = re.compile(r"\bCalling ([\w-]{1,64})\($")
+_LONGEST_NAME_BEFORE_ARGUMENTS = len("Calling (") + 64
 
 
 async def answer(engine: ChatEngine, request: ChatRequest, *, choice_index: int = 0) -> AsyncGenerator[Piece]:
@@ -125,11 +128,15 @@ async def _template_call(
 
 
 def find_call(text: str, names: Collection[str]) -> tuple[str, dict[str, Any]] | None:
-    """Return function and arguments of the first call in a text, bare, fenced or tagged; None where there is none."""
+    """Return function and arguments of the first call in a text: bare, fenced, tagged or told; None where there is none."""
     decoder = json.JSONDecoder()
     for brace in re.finditer(r"\{", text):
+        begin = max(0, brace.start() - _LONGEST_NAME_BEFORE_ARGUMENTS)
+        told = _NAME_BEFORE_ARGUMENTS.search(text, begin, brace.start())
         try:
             value, _ = decoder.raw_decode(text, brace.start())
+            if told is not None and told[1] in names:
+                return told[1], value
             arguments = value.get("arguments", value.get("parameters", {}))
             arguments = json.loads(arguments or "{}") if isinstance(arguments, str) else arguments
         except (ValueError, RecursionError):
@@ -211,9 +218,13 @@ def _described(function: FunctionDefinition) -> str:
 
 
 def _was_made_before(call: tuple[str, dict[str, Any]], request: ChatRequest) -> bool:
-    """Whether the conversation has this very call already: small models repeat it instead of reading its result."""
-    made = [call for message in request.messages for call in message.tool_calls or ()]
-    return any(earlier.function.name == call[0] and _parsed(earlier.function.arguments) == call[1] for earlier in made)
+    """Whether the conversation has this call already: small models repeat it, or add the result to it, instead of reading that."""
+    name, arguments = call
+    made = [
+        call.function for message in request.messages for call in message.tool_calls or () if call.function.name == name
+    ]
+    before = [_parsed(function.arguments) for function in made]
+    return any(isinstance(earlier, dict) and earlier.items() <= arguments.items() for earlier in before)
 
 
 def _parsed(arguments: str | dict[str, Any]) -> Any:

@@ -150,16 +150,29 @@ class TestTemplate:
         assert text_of(pieces) == 'Use {"a": 1} here.'
         assert pieces[-1].finish_reason == "stop"
 
-    def test_a_call_that_was_made_before_is_answered_from_its_result(self) -> None:
+    def test_a_call_in_the_words_that_tell_earlier_calls_is_taken(self) -> None:
+        engine = ScriptedEngine(["Calling", " weather(", '{"city": "Lyon"}', ")"], tool_template=True)
+        pieces = answer(engine, request())
+
+        assert (text_of(pieces), calls_of(pieces)) == ("", [("weather", {"city": "Lyon"})])
+
+    @pytest.mark.parametrize(
+        "again",
+        [
+            '{"name": "weather", "arguments": {"city": "Lyon"}}',
+            '{"name": "weather", "arguments": {"city": "Lyon", "weather": "rain"}}',
+            'Calling weather({"city": "Lyon"})',
+        ],
+        ids=["the same", "with its result", "told"],
+    )
+    def test_a_call_that_was_made_before_is_answered_from_its_result(self, again: str) -> None:
         made = {"id": "abcDEF123", "function": {"name": "weather", "arguments": '{"city": "Lyon"}'}}
         messages = [
             USER,
             {"role": "assistant", "tool_calls": [made]},
             {"role": "tool", "content": "rain", "tool_call_id": "abcDEF123"},
         ]
-        engine = ScriptedEngine(
-            ['{"name": "weather", "arguments": {"city": "Lyon"}}'], ["It rains."], tool_template=True
-        )
+        engine = ScriptedEngine([again], ["It rains."], tool_template=True)
         pieces = answer(engine, request(messages=messages))
 
         assert (text_of(pieces), calls_of(pieces)) == ("It rains.", [])
@@ -181,6 +194,7 @@ class TestFindCall:
             '<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>',
             '{"name": "f", "arguments": "{\\"a\\": 1}"}',
             '{"name": "f", "parameters": {"a": 1}}',
+            'Calling f({"a": 1})',
             '{broken {"x": 2} {"name": "f", "arguments": {"a": 1}}',
         ],
     )
@@ -197,6 +211,7 @@ class TestFindCall:
             '{"name": "f", "arguments": "not json"}',
             '{"name": ["f"], "arguments": {}}',
             '{"name": "f", "argum',
+            'Calling g({"a": 1})',
             "{" * 3000,
         ],
     )
@@ -205,7 +220,7 @@ class TestFindCall:
 
     @given(st.text(max_size=200))
     def test_no_text_breaks_it(self, text: str) -> None:
-        assert find_call(text, {"f"}) is None or '"f"' in text
+        assert find_call(text, {"f"}) is None or '"f"' in text or "Calling f(" in text
 
     @given(st.text(max_size=30), st.dictionaries(st.text(max_size=5), st.text(max_size=5) | st.integers(), max_size=3))
     def test_a_call_behind_any_prose_is_found(self, prose: str, arguments: dict[str, Any]) -> None:
