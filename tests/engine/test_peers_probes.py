@@ -55,7 +55,7 @@ class TestOneRowGetsHttp400:
         assert times_asked(api)[ROWS[50]] == 1
 
     def test_a_rerun_pays_only_for_it(self, api: FakeApi) -> None:
-        """Daft#5678, curator#618, phoenix#1740: do not lose paid work."""
+        """Daft#5678, curator#618, polar_llama#75, phoenix#1740: do not lose paid work."""
         for _ in range(2):
             with pytest.warns(FailedRowsWarning):
                 classified(ROWS, rows_per_request=1)
@@ -108,7 +108,8 @@ class TestSixtyRequestsAMinute:
 
 
 def test_a_killed_kernel_pays_again_only_for_what_was_under_way(api: FakeApi) -> None:
-    """kill -9 halfway through 300 rows: openaivec pays 180 again, LOTUS 155, curator 10; 16 may be under way here."""
+    """kill -9 halfway through 300 rows: openaivec pays 180 again, LOTUS 155, curator 10, docetl 7, semlib 6; mall, which asks one
+    after the other, none. 16 may be under way here."""
     home = mistral_nb.configure(max_concurrency=16).home
     script = f"""
 import os, pandas as pd, mistral_nb
@@ -196,7 +197,7 @@ class TestMoney:
         assert mistral_nb.session().last_run.result.cost_usd == spent_usd(priced)
 
     def test_instructions_are_few_beside_the_texts(self, few_at_once: FakeApi, no_audit: None) -> None:
-        """openaivec: 51 prompt tokens per row packed, 359 alone; LOTUS 68. The server's schema and message overhead included."""
+        """openaivec: 51 prompt tokens per row packed, 359 alone; LOTUS 68, semlib 24; all with what the server adds."""
         classified(ROWS)
         said = sum(len(message["content"]) for request in few_at_once.requests for message in request.body["messages"])
 
@@ -211,13 +212,13 @@ class TestMoney:
 
 class TestOthers:
     def test_packing_is_audited(self, few_at_once: FakeApi) -> None:
-        """openaivec packs, and nobody knows what that does to the answers (mall#38, lotus#224: trust)."""
+        """openaivec packs, and nobody knows what that does to the answers (mall#38, lotus#184 and #224: trust)."""
         classified(ROWS)
 
         assert mistral_nb.session().last_run.audit.rows == 5
 
     def test_one_run_at_a_time_is_not_the_rule(self, api: FakeApi, gate: Gate) -> None:
-        """mall: sequential."""
+        """mall: sequential. The seconds of all peers beside ours: python -m tests.bench.rows --peers DIR."""
         mistral_nb.configure(requests_per_minute=100_000)
         run = classified(texts(20), background=True)
         gate.wait_for(20)
