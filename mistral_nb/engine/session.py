@@ -7,7 +7,7 @@ Promises: plain calls (no await) that Ctrl-C cancels; one session per kernel for
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -211,7 +211,7 @@ class Session:
                 price=price,
             )
         )
-        return self._warning_after(pieces)
+        return self._warning_after(self._while_in_use(pieces))
 
     def request(
         self,
@@ -471,6 +471,10 @@ class Session:
                 is_last = self._is_replaced and self._calls == 0
             if is_last:
                 self.close()
+
+    def _while_in_use(self, pieces: Generator[T]) -> Generator[T]:
+        with self._in_use(), closing(pieces):
+            yield from pieces
 
     def _complete(self, request: CompletionRequest) -> Completion:
         backend = self._provider.backend(request.model)

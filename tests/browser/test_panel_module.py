@@ -374,6 +374,26 @@ class TestNothingIsLost:
         assert field.input_value() == "Hello"
         assert page.locator(".answer").inner_text() == "Two."
 
+    def test_a_kernel_that_answers_after_all_is_alive(self, panel: PanelPage, page: Page, field: Locator) -> None:
+        page.evaluate("window.kernel.ends()")
+        page.get_by_text("The kernel has ended.").wait_for()
+        panel.opens(turn())
+        field.fill("Hello")
+        field.press("Enter")
+
+        assert page.get_by_text("The kernel has ended.").count() == 0
+        assert len(panel.sent("ask")) == 1
+
+    def test_what_a_closed_connection_does_not_take_comes_back(
+        self, panel: PanelPage, page: Page, field: Locator
+    ) -> None:
+        page.evaluate("() => { window.model.send = () => { throw new Error('closed'); }; }")
+        field.fill("Hello")
+        field.press("Enter")
+        page.get_by_text("The kernel has ended.").wait_for()
+
+        assert field.input_value() == "Hello"
+
 
 class TestImages:
     def test_a_chosen_image_goes_along(self, panel: PanelPage, page: Page, field: Locator) -> None:

@@ -167,6 +167,10 @@ class ChatConversation:
             if turn.state in _ACTIVE and turn_id in (None, turn.id) and self._worker.stop(turn.id):
                 self.log.change(turn.id, lambda waiting: replace(waiting, state="stopped", note="Not sent."))
 
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until nothing is being answered, at most so long for each turn; whether that is so."""
+        return all(self._worker.wait(turn.id, seconds) for turn in self.log.turns)
+
     def retry(self, turn_id: int, *, model: str | None = None) -> ChatTurn:
         """Ask a question again, of the same model or another; its answer and what follows are dropped."""
         turn = self._known(turn_id)

@@ -33,12 +33,18 @@ from mistral_nb.tools.function_tool import tools_by_name
 _STATIC = Path(__file__).parent / "static"
 _TOLD_WITHOUT_WIDGETS = 'there are no widgets here, so the panel can\'t be shown; panel.ask("…") asks in plain text.'
 _ENDED = {"done", "stopped", "failed"}
+_PATIENCE_AT_EXIT_SECONDS = 2.0
 
 
 class ChatPanel(AnyWidget):
     """A conversation with a model, as a widget: what `mistral_nb.chat` shows, for layouts such as ``VBox([panel, table])``.
 
     Parameters, errors and examples as in `mistral_nb.chat`.
+
+    Attributes
+    ----------
+    conversation
+        The panel without its widget.
     """
 
     _esm = _STATIC / "panel.js"
@@ -64,7 +70,7 @@ class ChatPanel(AnyWidget):
         self._shown_in: int | None = None
         transcript_name = f"mistral-nb-of-{self.model_id}"
         self._transcript = Transcript(transcript_name)
-        self._conversation = ChatConversation(
+        self.conversation = ChatConversation(
             self._tell,
             model=model,
             system=system,
@@ -81,7 +87,7 @@ class ChatPanel(AnyWidget):
     @property
     def turns(self) -> tuple[ChatTurn, ...]:
         """Every question and what came of it, oldest first."""
-        return self._conversation.log.turns
+        return self.conversation.log.turns
 
     @property
     def last(self) -> ChatTurn | None:
@@ -92,30 +98,30 @@ class ChatPanel(AnyWidget):
     @property
     def messages(self) -> list[JsonObject]:
         """The conversation as the API takes it: system message, questions, answers, calls of tools and their results."""
-        return self._conversation.messages()
+        return self.conversation.messages()
 
     @property
     def cost_usd(self) -> Decimal | None:
         """What all answers cost, in USD, those included that were dropped since; None where a price is not known."""
-        return self._conversation.cost_usd
+        return self.conversation.cost_usd
 
     @property
     def budget_usd(self) -> Decimal | None:
         """Most that the panel may spend, in USD; None for no limit. It can be changed: ``panel.budget_usd = 1``."""
-        return self._conversation.budget_usd
+        return self.conversation.budget_usd
 
     @budget_usd.setter
     def budget_usd(self, budget_usd: float | None) -> None:
-        self._conversation.set_budget(checked_budget(budget_usd))
+        self.conversation.set_budget(checked_budget(budget_usd))
 
     @property
     def model(self) -> str:
         """Who is asked next. It can be changed: ``panel.model = "large"``."""
-        return self._conversation.model
+        return self.conversation.model
 
     @model.setter
     def model(self, model: str) -> None:
-        self._conversation.choose_model(model)
+        self.conversation.choose_model(model)
 
     def ask(self, question: str) -> ChatTurn:
         """Ask, wait, and return the turn; the panel shows it as if it had been typed there.
@@ -136,7 +142,7 @@ class ChatPanel(AnyWidget):
         >>> panel.ask("Say hello.").text == panel.last.text
         True
         """
-        conversation = self._conversation
+        conversation = self.conversation
         turn = conversation.wait(conversation.ask(question, by_prompt=True))
         if turn.error is not None:
             raise turn.error
@@ -144,11 +150,11 @@ class ChatPanel(AnyWidget):
 
     def stop(self) -> None:
         """Stop what is being answered, and drop what waits; what has come is kept, marked as stopped."""
-        self._conversation.stop()
+        self.conversation.stop()
 
     def clear(self) -> None:
         """Drop everything that was said; what it cost stays counted."""
-        self._conversation.clear()
+        self.conversation.clear()
 
     def share(self, df: Any, *, rows: int = DEFAULT_ROWS) -> None:
         """Tell the model of these frames from the next question on, in place of those before; None for none.
@@ -158,7 +164,7 @@ class ChatPanel(AnyWidget):
         InvalidOption
             `df` is no frame (or dict of frames), or `rows` no whole number from 0 to 100.
         """
-        self._conversation.share(shared_frames(df, rows=rows, variables=_notebook_variables()))
+        self.conversation.share(shared_frames(df, rows=rows, variables=_notebook_variables()))
 
     def export(self, path: str | Path) -> Path:
         """Write the conversation into a file, and return its path; the ending decides: .md, .html, .ipynb or .json.
@@ -175,7 +181,7 @@ class ChatPanel(AnyWidget):
 
     def close(self) -> None:
         """Stop what is being answered and take the panel off the page; its transcript stays."""
-        self._conversation.stop()
+        self.conversation.stop()
         super().close()
 
     def show(self) -> None:
@@ -236,7 +242,7 @@ class ChatPanel(AnyWidget):
             self._send_to_page({"kind": "refused", "draft": draft, "error": error_json(error)})
 
     def _obey(self, content: Any, buffers: Sequence[memoryview]) -> None:
-        conversation = self._conversation
+        conversation = self.conversation
         match content:
             case {"kind": "hello"}:
                 conversation.log.tell_all()
@@ -346,9 +352,11 @@ _panels: weakref.WeakSet[ChatPanel] = weakref.WeakSet()
 
 @atexit.register
 def _stop_all() -> None:
-    """Stop what is being answered, before the loop of the requests ends."""
+    """Stop what is being answered, and wait a moment for that, before the loop of the requests ends."""
     for panel in list(_panels):
         panel.stop()
+    for panel in list(_panels):
+        panel.conversation.wait_until_idle(_PATIENCE_AT_EXIT_SECONDS)
 
 
 def _notebook_variables() -> dict[str, Any]:

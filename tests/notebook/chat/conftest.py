@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import mistral_nb
-from tests.notebook.chat.page import Page
+from tests.notebook.chat.page import PATIENCE_SECONDS, Page
 
 
 @pytest.fixture
@@ -21,5 +21,4 @@ def opened() -> Iterator[Callable[..., Page]]:
     yield open_page
     for page in pages:
         page.panel.close()
-        for turn in page.panel.turns:
-            page.panel._conversation._worker.wait(turn.id)
+        page.panel.conversation.wait_until_idle(PATIENCE_SECONDS)

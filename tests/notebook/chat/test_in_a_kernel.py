@@ -76,7 +76,7 @@ def test_an_error_fails_the_cell_that_asked(hosted: FakeApi) -> None:
 
 def test_an_answer_under_way_does_not_keep_the_kernel_from_ending(hosted: FakeApi) -> None:
     hosted.play(Fault(delay_seconds=600))
-    ask = "import mistral_nb\npanel = mistral_nb.ChatPanel()\nturn = panel._conversation.ask('Hello')"
+    ask = "import mistral_nb\npanel = mistral_nb.ChatPanel()\nturn = panel.conversation.ask('Hello')"
     outputs = executed(ask, "exit()", "1 + 1", allow_errors=True)
 
     assert outputs[0] == []

@@ -7,7 +7,7 @@ import pytest
 import mistral_nb
 from mistral_nb import errors
 from tests.fake_api import FakeApi, Fault
-from tests.notebook.chat.page import Page
+from tests.notebook.chat.page import PATIENCE_SECONDS, Page
 
 Opened = Callable[..., Page]
 SLOW = {"content": "some words " * 2_000, "bytes_per_second": 20_000}
@@ -141,7 +141,7 @@ class TestStopping:
         assert turn["state"] == "stopped"
         assert turn["note"] == "Stopped before the end."
         assert 0 < len(page.text(1)) < len(SLOW["content"])
-        assert page.panel._conversation._worker.wait(1)
+        assert page.panel.conversation.wait_until_idle(PATIENCE_SECONDS)
         assert api.stats.in_flight == 0
 
     def test_what_was_stopped_is_sent_along_next_time(self, api: FakeApi, opened: Opened) -> None:
@@ -212,9 +212,36 @@ class TestStopping:
         page.asks("Hello")
         page.until(lambda: page.text(1))
         page.panel.close()
-        page.panel._conversation._worker.wait(1)
+        page.panel.conversation.wait_until_idle(PATIENCE_SECONDS)
 
         assert page.panel.turns[0].state == "stopped"
+
+    def test_an_interrupt_of_the_cell_that_asks_stops_the_answer(
+        self, api: FakeApi, opened: Opened, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        api.play(Fault(**SLOW))
+        page = opened()
+
+        def interrupted(turn_id: int, seconds: float | None = None) -> bool:
+            monkeypatch.undo()
+            page.until(lambda: page.text(1))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(page.panel.conversation._worker, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            page.panel.ask("Hello")
+
+        assert page.turns[1]["state"] == "stopped"
+
+    def test_other_settings_do_not_cut_an_answer_that_is_under_way(self, api: FakeApi, opened: Opened) -> None:
+        api.play(Fault(content="some words " * 300, bytes_per_second=20_000))
+        page = opened()
+        page.asks("Hello")
+        page.until(lambda: page.text(1))
+        mistral_nb.configure(model="mistral-large-latest")
+        mistral_nb.session()
+
+        assert page.ended(1)["state"] == "done"
 
     def test_two_panels_answer_at_the_same_time(self, api: FakeApi, opened: Opened) -> None:
         api.play(Fault(delay_seconds=600, when="slow"))
@@ -256,6 +283,13 @@ class TestTools:
         page.says("consent", call=call["id"], isAllowed=is_allowed)
 
         assert page.ended(1)["parts"][0]["state"] == state
+
+    def test_asked_from_a_cell_without_a_person_a_tool_that_needs_consent_is_denied(
+        self, api: FakeApi, opened: Opened
+    ) -> None:
+        turn = opened(tools=[mistral_nb.tool(confirm=True)(new_weather())]).panel.ask("What is the weather in Paris?")
+
+        assert turn.steps[0].was_denied
 
     def test_what_a_tool_raises_is_shown(self, api: FakeApi, opened: Opened) -> None:
         @mistral_nb.tool

@@ -11,7 +11,7 @@ export default () => {
   let store;
   return {
     initialize({ model }) {
-      store = new Store((message, buffers = []) => model.send(message, undefined, buffers));
+      store = new Store((message, buffers) => model.send(message, undefined, buffers));
       const receive = (message) => {
         const reply = store.receive(message);
         if (reply?.kind === "file") download(reply.name, reply.text);
@@ -25,7 +25,7 @@ export default () => {
       const askForTranscript = (transcript) => {
         if (!isTranscriptCurrent(model.widget_manager, transcript)) model.send({ kind: "transcript" });
       };
-      const lost = () => store.lostKernel();
+      const lost = () => store.reconnect();
       model.on("msg:custom", receive);
       model.on("comm:close", lost);
       model.on("comm_live_update", lost);

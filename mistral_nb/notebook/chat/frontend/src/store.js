@@ -7,7 +7,7 @@ const ENDED = new Set(["done", "stopped", "failed"]);
 
 export class Store {
   constructor(send) {
-    this._send = send;
+    this._sendToKernel = send;
     this._number = null;
     this._listeners = new Set();
     this._drafts = 0;
@@ -45,6 +45,12 @@ export class Store {
 
   hello() {
     this._send({ kind: "hello" });
+  }
+
+  /** The connection to the kernel has changed: nothing more comes, unless the kernel answers a hello. */
+  reconnect() {
+    this.lostKernel();
+    this.hello();
   }
 
   ask(text, images) {
@@ -100,6 +106,7 @@ export class Store {
 
   /** The kernel is gone: nothing more comes, and what it has not taken goes back. */
   lostKernel() {
+    if (!this.isAlive) return;
     this.isAlive = false;
     for (const turn of this.turns) if (!ENDED.has(turn.state)) this._stopped.add(turn.id);
     for (const { draft } of [...this.pending]) this._giveBack(draft);
@@ -110,6 +117,7 @@ export class Store {
   receive(message) {
     if (message.number === undefined) return this._receiveReply(message);
     if (message.kind === "snapshot") {
+      this.isAlive = true;
       this._number = message.number;
       this.turns = message.turns;
       this.facts = message.facts;
@@ -177,6 +185,14 @@ export class Store {
     this.error = null;
     this._send({ ...message, draft }, images.map((image) => image.content));
     this._changed();
+  }
+
+  _send(message, buffers = []) {
+    try {
+      this._sendToKernel(message, buffers);
+    } catch {
+      this.lostKernel(); // a connection that is closed throws
+    }
   }
 
   _giveBack(draft) {
