@@ -62,11 +62,13 @@ def similarity_of_rows(query: str, result: "RowsResult") -> "np.ndarray[Any, np.
 
     from mistral_nb.engine.vectors import similarities_to
 
-    if not result.texts.texts:
-        return np.full(len(result.texts.numbers), np.nan, dtype=np.float32)
-    number = result.texts.texts.index(query)
+    number = result.texts.texts.index(query) if result.texts.texts else None
     if number in result.errors:
         raise result.errors[number]
+    if (
+        number is None or result.values[number] is None
+    ):  # there is no text, or the run was cancelled before it came to it
+        return np.full(len(result.texts.numbers), np.nan, dtype=np.float32)
     if len(result.values) > MOST_COMPARED_ONE_BY_ONE:
         warnings.warn(
             f"{len(result.values):,} vectors were compared one by one. An index (faiss, hnswlib, a vector database) finds nearly "

@@ -10,6 +10,7 @@ import mistral_nb
 from mistral_nb import errors
 from mistral_nb.notebook import vector_runs
 from mistral_nb.notebook.progress import FailedRowsWarning
+from tests.engine.row_runs import Gate
 from tests.fake_api import FakeApi, Fault, rules
 
 TEXTS = ["late delivery of a parcel", "the invoice is wrong", None, "delivery was late", " "]
@@ -163,6 +164,15 @@ class TestSearch:
     @ignores_failures
     def test_a_row_that_failed_is_not_found_and_the_others_are(self, api: FakeApi) -> None:
         assert pd.Series([TOO_LONG, "short"]).mistral.search("short")["position"].tolist() == [1]
+
+    def test_a_search_that_is_cancelled_finds_nothing(self, api: FakeApi, frame: pd.DataFrame) -> None:
+        gate = Gate(api)
+        run = frame.mistral.search("text", "late delivery", background=True)
+        gate.wait_for(1)
+        run.cancel()
+        gate.open()
+
+        assert len(run.result()) == 0
 
     @ignores_failures
     def test_a_query_that_fails_is_raised(self, api: FakeApi) -> None:
