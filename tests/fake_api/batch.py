@@ -198,7 +198,7 @@ class Batches:
         job.lines = [self._line(job, number, entry) for number, entry in enumerate(answered)]
         job.ended_at = now
         succeeded = self._succeeded(job)
-        failed = [line for line in job.lines if line not in succeeded]
+        failed = [line for line in job.lines if not _is_answer(line)]
         job.shown |= {
             "output_file": self._write("output.jsonl", succeeded, now).id if succeeded else None,
             "error_file": self._write("errors.jsonl", failed, now).id if failed else None,
@@ -226,7 +226,7 @@ class Batches:
 
     @staticmethod
     def _succeeded(job: Job) -> list[JsonObject]:
-        return [line for line in job.lines if line["response"] and line["response"]["status_code"] == 200]
+        return [line for line in job.lines if _is_answer(line)]
 
     def _upload(self, request: SeenRequest) -> Reply:
         form = request.body or {}
@@ -280,6 +280,10 @@ class Batches:
         if file_id not in self._files:
             raise _not_found("file", file_id)
         return self._files[file_id]
+
+
+def _is_answer(line: JsonObject) -> bool:
+    return bool(line["response"]) and line["response"]["status_code"] == 200
 
 
 def _lines(content: bytes) -> list[JsonObject]:
