@@ -6,6 +6,8 @@ Promises: a text like any other; shown at the end of a cell, it is escaped, wrap
 from html import escape
 from typing import Any, Self
 
+from mistral_nb.notebook.display import without_controls
+
 
 class Summary(str):
     """A summary of many rows; what ``df.mistral.summarize("text", whole=True)`` returns.
@@ -37,4 +39,4 @@ class Summary(str):
         return f'<div class="mistral-nb mathjax_ignore"><p>{escape(self)}</p><p><small>{self._covers}</small></p></div>'
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
-        printer.text(f"{self}\n({self._covers})")
+        printer.text(f"{without_controls(self)}\n({self._covers})")
