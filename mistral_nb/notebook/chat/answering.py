@@ -10,12 +10,13 @@ from typing import Any
 
 from mistral_nb.completion import Completion, CompletionRequest, Delta
 from mistral_nb.engine.background_loop import Stopped
+from mistral_nb.engine.budgets import MOST_ANSWER_TOKENS
 from mistral_nb.engine.occasion import asked_through
 from mistral_nb.engine.session import Session
 from mistral_nb.errors import MistralNotebookError, PromptTooLong
 from mistral_nb.notebook.chat.images import refuse_blind_model
 from mistral_nb.notebook.chat.log import ChatLog
-from mistral_nb.notebook.chat.purse import MOST_ANSWER_TOKENS, Purse
+from mistral_nb.notebook.chat.purse import Purse
 from mistral_nb.notebook.chat.turns import CallPart, CallState, ChatTurn, TurnState
 from mistral_nb.notebook.context_window import exchanges_that_fit
 from mistral_nb.notebook.conversations import Exchange
