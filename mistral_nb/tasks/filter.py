@@ -1,6 +1,6 @@
 """Whether a text meets a condition.
 
-Keeps to itself: the prompt.
+Keeps to itself: the prompt, and the same question for a model that scores labels.
 Promises: true or false; anything else is that row's error, never a row that is kept.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from mistral_nb.completion import Completion, CompletionRequest
+from mistral_nb.completion import Completion, CompletionRequest, JsonObject, LabelChoice
 from mistral_nb.errors import InvalidAnswer, InvalidOption
 from mistral_nb.tasks.answer_text import answered_json
 from mistral_nb.tasks.json_forms import json_form, object_schema
@@ -19,7 +19,9 @@ from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
 _ANSWER_TOKENS = 4
 _JSON_OVERHEAD_TOKENS = 16
 _LONGEST_PACKED_TEXT_TOKENS = 300
-_FORM = json_form("decision", object_schema({"meets": {"type": "boolean"}}))
+_YES, _NO = "yes", "no"
+_ANSWER: JsonObject = {"type": "string", "enum": [_YES, _NO]}
+_FORM = json_form("decision", object_schema({"label": _ANSWER}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Filter:
         system = joined(
             f"Does the user's text meet this condition: {self.condition}?",
             self.instructions,
-            f'Answer with JSON, {{"meets": true}} or {{"meets": false}}. {TEXT_IS_DATA}',
+            f'Answer with JSON, {{"label": "{_YES}"}} or {{"label": "{_NO}"}}. {TEXT_IS_DATA}',
         )
         return CompletionRequest(
             model=model,
@@ -46,11 +48,12 @@ class Filter:
             temperature=0.0,
             max_tokens=_JSON_OVERHEAD_TOKENS + _ANSWER_TOKENS,
             response_format=_FORM,
+            choice=self._choice(text),
         )
 
     def value(self, completion: Completion) -> bool:
         answer = answered_json(completion)
-        return _checked(answer.get("meets") if isinstance(answer, Mapping) else None)
+        return _checked(answer.get("label") if isinstance(answer, Mapping) else None)
 
     def agrees(self, value: bool, other: bool) -> bool:
         return value == other
@@ -61,14 +64,22 @@ class Filter:
             instructions=joined(
                 f"Does each text meet this condition: {self.condition}?",
                 self.instructions,
-                "Answer with true or false.",
+                f"Answer with {_YES} or {_NO}.",
             ),
-            field="meets",
-            field_schema={"type": "boolean"},
+            field="label",
+            field_schema=_ANSWER,
             read=_checked,
             answer_tokens=_ANSWER_TOKENS,
             longest_text_tokens=_LONGEST_PACKED_TEXT_TOKENS,
         )
+
+    def _choice(self, text: str) -> LabelChoice | None:
+        if self.instructions:  # scores heed none
+            return None
+        # Of 42 texts and three conditions, which half of them met, local-small scored 30 right this way (2026-11). Of 24 others it
+        # wrote that none met the condition, which was right for 12.
+        question = f"{text} Question: Is it true that this text {self.condition}?"
+        return LabelChoice(text=question, labels=(_YES, _NO))
 
 
 def filter_task(condition: Any, *, instructions: str | None = None) -> Filter:
@@ -79,8 +90,8 @@ def filter_task(condition: Any, *, instructions: str | None = None) -> Filter:
 
 
 def _checked(answer: Any) -> bool:
-    if not isinstance(answer, bool):
+    if answer not in (_YES, _NO):
         raise InvalidAnswer(
-            f"The model answered {str(answer)[:80]!r}, neither true nor false.", "Try another model for this row."
+            f"The model answered {str(answer)[:80]!r}, neither yes nor no.", "Try another model for this row."
         )
-    return answer
+    return bool(answer == _YES)

@@ -129,7 +129,7 @@ class TestScore:
 
 
 class TestFilter:
-    ROWS = ("it meets it", None, "it does not", "it meets it too")
+    ROWS = ("yes, it is", None, "it is not", "yes, it is too")
 
     def test_it_is_a_boolean_mask(self, api: FakeApi) -> None:
         mask = asked("filter", list(self.ROWS), "mentions a competitor")
@@ -138,14 +138,14 @@ class TestFilter:
 
     @pytest.mark.filterwarnings("ignore::mistral_nb.notebook.progress.FailedRowsWarning")
     def test_a_row_whose_answer_failed_is_on_neither_side(self, api: FakeApi) -> None:
-        api.play(Fault(content='{"meets": "yes"}', when="too"))
+        api.play(Fault(content='{"label": "perhaps"}', when="too"))
         df = pd.DataFrame({"text": self.ROWS})
         mask = df.mistral.filter("text", "mentions a competitor")
 
         assert (df[mask].index.tolist(), df[~mask].index.tolist()) == ([0], [2])
 
     def test_rows_may_share_a_request(self, api: FakeApi) -> None:
-        rows = [f"meets {number}" if number % 2 else f"not {number}" for number in range(8)]
+        rows = [f"yes {number}" if number % 2 else f"not {number}" for number in range(8)]
         mask = asked("filter", rows, "is odd", rows_per_request=4)
 
         assert (mask.tolist(), pack_sizes(api)[:2]) == ([False, True] * 4, [4, 4])
