@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mistral_nb.completion import Completion, CompletionRequest, Delta, TokenUsage
     from mistral_nb.engine.alerts import ErrorRateWarning, SlowModelWarning
     from mistral_nb.engine.cache import CacheInfo
-    from mistral_nb.engine.current import cache_info, clear_cache, jobs
+    from mistral_nb.engine.current import cache_info, clear_cache, clear_usage, jobs
     from mistral_nb.engine.current import current_session as session
     from mistral_nb.engine.events import on_event
     from mistral_nb.engine.receipt import Receipt
@@ -79,6 +79,7 @@ __all__ = [
     "chat",
     "chat_with_tools",
     "clear_cache",
+    "clear_usage",
     "compare",
     "configure",
     "errors",
@@ -113,6 +114,7 @@ _HOMES = {
     "FailedRowsWarning": ("mistral_nb.notebook.progress", "FailedRowsWarning"),
     "Receipt": ("mistral_nb.engine.receipt", "Receipt"),
     "cache_info": ("mistral_nb.engine.current", "cache_info"),
+    "clear_usage": ("mistral_nb.engine.current", "clear_usage"),
     "clear_cache": ("mistral_nb.engine.current", "clear_cache"),
     "Completion": ("mistral_nb.completion", "Completion"),
     "CompletionRequest": ("mistral_nb.completion", "CompletionRequest"),

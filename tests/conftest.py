@@ -16,7 +16,7 @@ import pytest
 import mistral_nb
 from mistral_nb import price_list, settings
 from mistral_nb.backends.embedded.weights import weights_path
-from mistral_nb.engine import account, audit, batches, current, provider, tokens
+from mistral_nb.engine import account, audit, batches, current, events, provider, tokens
 from mistral_nb.engine import session as session_module
 from mistral_nb.engine.batch_run import Polling
 from mistral_nb.engine.limiter import Limiter
@@ -47,6 +47,7 @@ def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     current.close_current_session()
     settings._arguments.clear()
     price_list._contracts.clear()
+    events._listeners.clear()
 
 
 class QuickTime:

@@ -7,6 +7,7 @@ Promises: other settings hold from the next call on; what is known of an account
 import atexit
 import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from mistral_nb import catalogue
@@ -20,6 +21,7 @@ from mistral_nb.settings import Settings, current_settings
 if TYPE_CHECKING:
     import pandas as pd
 
+_SECONDS_PER_DAY = 86_400.0
 _current: Session | None = None
 _current_pid = 0
 _current_lock = threading.RLock()
@@ -46,7 +48,7 @@ def current_session() -> Session:
             _current, _current_pid = Session(settings, account=account), os.getpid()
             if replaced is not None:
                 _current.last_run, _current.last_job = replaced.last_run, replaced.last_job
-                _current.spent = replaced.spent
+                _current.books.spent = replaced.books.spent
         return _current
 
 
@@ -130,6 +132,31 @@ def jobs(*, refresh: bool = True) -> "pd.DataFrame":
     if refresh:
         batches.look_at_all()
     return jobs_frame(batches.all())
+
+
+def clear_usage(*, older_than_days: float) -> int:
+    """Delete what the ledger has of older requests, and return how many those were; kept answers stay.
+
+    Parameters
+    ----------
+    older_than_days
+        At least 1: what was spent today is needed for the day's budget.
+
+    Raises
+    ------
+    InvalidOption
+        `older_than_days` is no number from 1 up.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> mistral_nb.clear_usage(older_than_days=365)
+    0
+    """
+    is_number = isinstance(older_than_days, int | float) and not isinstance(older_than_days, bool)
+    if not is_number or not older_than_days >= 1:
+        raise InvalidOption(f"older_than_days is {older_than_days!r}.", "Give days from 1 up, e.g. older_than_days=90.")
+    return current_session().ledger.clear(before_unix_seconds=time.time() - older_than_days * _SECONDS_PER_DAY)
 
 
 def close_current_session() -> None:

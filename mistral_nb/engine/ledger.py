@@ -11,7 +11,7 @@ from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
-from mistral_nb.engine.database import Database
+from mistral_nb.engine.database import Database, shrink
 from mistral_nb.engine.open_request import EndedRequest
 from mistral_nb.engine.request_record import RequestRecord
 from mistral_nb.errors import CacheProblem
@@ -67,6 +67,16 @@ class Ledger:
         tagged, values = ("", [since_unix_seconds]) if tag is None else (" AND tag = ?", [since_unix_seconds, tag])
         with self._database.reading() as connection:
             return connection.execute(f"{_SELECT}{tagged} ORDER BY id", values).fetchall()
+
+    def clear(self, *, before_unix_seconds: float) -> int:
+        """Delete the requests that began before then, and return how many those were."""
+        self._database.write_deferred()
+        with self._database.reading() as connection:
+            deleted = connection.execute(
+                "DELETE FROM requests WHERE began_unix_seconds < ?", [before_unix_seconds]
+            ).rowcount
+            shrink(connection)
+        return deleted
 
     def records(self) -> Iterator[RequestRecord]:
         """Yield all requests, in the order in which they ended."""

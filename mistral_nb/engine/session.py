@@ -8,7 +8,6 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from types import TracebackType
@@ -24,32 +23,30 @@ from mistral_nb.completion import (
     InputsRequest,
     ModelCard,
     Moderation,
-    RowRequest,
     TokenUsage,
 )
 from mistral_nb.engine.account import Account
-from mistral_nb.engine.alerts import Alerts
-from mistral_nb.engine.asking import AnswerT, ask, likely_tokens, stream
+from mistral_nb.engine.asking import AnswerT
 from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.batch_store import BatchStore
 from mistral_nb.engine.batches import Batches
+from mistral_nb.engine.books import Books
 from mistral_nb.engine.budget import Budget
-from mistral_nb.engine.budgets import MOST_ANSWER_TOKENS, Budgets
+from mistral_nb.engine.budgets import Budgets
 from mistral_nb.engine.cache import AnswerCache
 from mistral_nb.engine.chat_request import Messages, chat_request, shortened
 from mistral_nb.engine.column_run import ColumnRun
 from mistral_nb.engine.database import Database
-from mistral_nb.engine.day_budget import DayBudget
 from mistral_nb.engine.estimate import receipt_for
-from mistral_nb.engine.events import tell_listeners
 from mistral_nb.engine.fold import FoldTask
 from mistral_nb.engine.fold_run import FoldRun
 from mistral_nb.engine.ledger import Ledger
 from mistral_nb.engine.model_kinds import checked_kind
 from mistral_nb.engine.occasion import Occasion
-from mistral_nb.engine.open_request import EndedRequest, OpenRequest, Report, kept_record
+from mistral_nb.engine.open_request import EndedRequest, kept_record
 from mistral_nb.engine.plan import RowsPlan, plan_rows
 from mistral_nb.engine.provider import Provider
+from mistral_nb.engine.questions import Questions, RequestT
 from mistral_nb.engine.receipt import Receipt
 from mistral_nb.engine.request_record import Operation
 from mistral_nb.engine.retirement import warn_of_retirement
@@ -58,10 +55,10 @@ from mistral_nb.engine.rows import DistinctTexts, RowTask, RunOptions
 from mistral_nb.engine.rows_run import OnProgress, RowsRun
 from mistral_nb.engine.sending import Sender
 from mistral_nb.engine.structured import complete_as, structured_request
-from mistral_nb.engine.telemetry import Telemetry, occasion_now
+from mistral_nb.engine.telemetry import occasion_now
 from mistral_nb.engine.text_groups import TextGroups
 from mistral_nb.engine.tokens import TokenCounter
-from mistral_nb.errors import AskedFor, InvalidOption, UnknownPrice
+from mistral_nb.errors import InvalidOption, UnknownPrice
 from mistral_nb.refusal import check_answered
 from mistral_nb.setting_checks import checked_model_name
 from mistral_nb.settings import DEFAULT_MODELS, Settings, is_local
@@ -70,13 +67,7 @@ DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"
 DEFAULT_MODERATION_MODEL = "mistral-moderation-2603"
 DEFAULT_FILL_IN_MIDDLE_MODELS = {"hosted": "codestral-latest", "embedded": "local-small"}
 
-_KERNEL_REMEDY = (
-    "Allow more: mistral_nb.configure(budget_usd_per_session=…), or restart the kernel. "
-    "What is answered is kept and not paid for again."
-)
-
 T = TypeVar("T")
-RequestT = TypeVar("RequestT", CompletionRequest, InputsRequest)
 
 
 class Session:
@@ -96,11 +87,8 @@ class Session:
         self.settings = settings
         self.last_run: ColumnRun | None = None
         self.last_job: Any = None  # a door's own object
-        # What this kernel has spent: it goes on when the settings change.
-        self.spent = Budget(None, name="The kernel's budget", remedy=_KERNEL_REMEDY)
         self.account = account or Account()
         self._database = Database(settings.home / "mistral_nb.sqlite")
-        self.ledger = Ledger(self._database, soon=background_loop.soon)
         self.cache = AnswerCache(
             self._database,
             max_age_days=settings.cache_days,
@@ -108,15 +96,12 @@ class Session:
         )
         self._provider = Provider(settings, self.account, judge=self._judge)
         self._retry = retry or RetryPolicy()
+        self.books = Books(settings, self._database, self._provider)
+        self._questions = Questions(self._provider, self.books, self._retry)
         self._lock = threading.Lock()
         self._calls = 0
         self._is_replaced = False
         self._runs: weakref.WeakSet[RowsRun] = weakref.WeakSet()
-        self._telemetry = Telemetry(settings.server_url)
-        self._alerts = Alerts(settings.latency_budget_seconds, settings.error_rate_alert)
-        self._listeners: list[Report] = [self.ledger, self._telemetry, self._alerts, tell_listeners]
-        limit_usd = settings.budget_usd_per_day
-        self._day = None if limit_usd is None else DayBudget(limit_usd, self._database)
         self.batches = Batches(
             settings,
             self._provider,
@@ -124,7 +109,7 @@ class Session:
             cache=self.cache,
             retry=self._retry,
             ledger=self.ledger,
-            report=self._report_to_others,
+            report=self.books.tell_others,
             execute=self._run,
         )
 
@@ -196,21 +181,7 @@ class Session:
         has `finish_reason` and `usage`.
         """
         request = prompt if isinstance(prompt, CompletionRequest) else self.request(prompt, **options)
-        model, occasion, price = request.model, occasion_now("stream"), partial(self.cost_usd, request.model)
-        budgets = self._budgets(model, occasion)
-        request = _bounded(request, budgets)
-        pieces = background_loop.iterate(
-            stream(
-                request,
-                opened=self._open(occasion, "chat", request),
-                budgets=budgets,
-                most_usd=budgets.most_usd(request),
-                backend=self._provider.backend(model),
-                limiter=self._provider.limiter(model),
-                retry=self._retry,
-                price=price,
-            )
-        )
+        pieces = background_loop.iterate(self._questions.stream(request))
         return self._warning_after(self._while_in_use(pieces))
 
     def request(
@@ -295,14 +266,12 @@ class Session:
         """
         model, asked_on = plan.model, occasion or occasion_now(plan.task.verb)
         # Made here, in the caller's thread: loading a tokenizer takes a second.
-        price = partial(self.cost_usd, model)
-        budgets = self._budgets(model, asked_on, budget or Budget(plan.options.budget_usd))
-
+        budgets = self.books.budgets(model, asked_on, budget or Budget(plan.options.budget_usd))
         span, thread = None, threading.get_ident()
 
         def sender(on_progress: OnProgress) -> Sender:
             nonlocal span
-            part_of_run, span = self._telemetry.run_began(asked_on, model=model, rows=plan.progress.total)
+            part_of_run, span = self.books.telemetry.run_began(asked_on, model=model, rows=plan.progress.total)
             return Sender(
                 plan,
                 backend=self._provider.backend(model),
@@ -310,20 +279,22 @@ class Session:
                 cache=self.cache,
                 in_flight=self.account.in_flight,
                 retry=self._retry,
-                price=price,
+                price=partial(self.cost_usd, model),
                 budgets=budgets,
                 occasion=part_of_run,
-                report=self.report,
+                report=self.books.report,
                 on_progress=on_progress,
             )
 
         def ended() -> None:
-            self._telemetry.run_ended(span, plan.progress)
+            self.books.telemetry.run_ended(span, plan.progress)
             if plan.progress.cached:
                 saved_usd = self.cost_usd(model, plan.kept_usage)
-                self.report(EndedRequest(kept_record(asked_on, plan.progress.cached, model=model, saved_usd=saved_usd)))
+                self.books.report(
+                    EndedRequest(kept_record(asked_on, plan.progress.cached, model=model, saved_usd=saved_usd))
+                )
             if threading.get_ident() == thread:  # a warning in a thread of ours is nobody's
-                self._alerts.warn()
+                self.books.alerts.warn()
 
         run = RowsRun(plan, sender=sender, in_use=self._in_use, ended=ended)
         self._runs.add(run)
@@ -364,7 +335,7 @@ class Session:
     async def _moderating(self, texts: Sequence[str], model: str) -> list[Moderation]:
         backend = self._provider.backend(model)
         request = InputsRequest(endpoint="moderations", model=model, inputs=tuple(texts))
-        return await self._asking(
+        return await self._questions.ask(
             request, lambda asked: backend.moderate(texts, model=model), operation="moderations", verb="moderate"
         )
 
@@ -390,15 +361,10 @@ class Session:
         """Return what counts the tokens of a model that this session asks; it takes a second to load the first time."""
         return self._provider.token_counter(model)
 
-    def report(self, ended: EndedRequest) -> None:
-        """Hand a request that has ended to all who want to know: every request of every door comes by here, once."""
-        for listener in self._listeners:
-            listener(ended)
-
-    def _report_to_others(self, ended: EndedRequest) -> None:
-        for listener in self._listeners:
-            if listener is not self.ledger:
-                listener(ended)
+    @property
+    def ledger(self) -> Ledger:
+        """Every request of every door, a line each."""
+        return self.books.ledger
 
     def model_name(self, model: str | None) -> str:
         """Return the API's name of the model that answers when `model` (or, with None, no model) is named."""
@@ -488,75 +454,20 @@ class Session:
         operation: Operation,
         verb: str,
     ) -> AnswerT:
-        return self._answer(self._asking(request, call, operation=operation, verb=verb))
-
-    async def _asking(
-        self,
-        request: RequestT,
-        call: Callable[[RequestT], Awaitable[AnswerT]],
-        *,
-        operation: Operation,
-        verb: str,
-    ) -> AnswerT:
-        model, occasion, price = request.model, occasion_now(verb), partial(self.cost_usd, request.model)
-        budgets = self._budgets(model, occasion)
-        asked = _bounded(request, budgets)
-        return await ask(
-            lambda: call(asked),
-            opened=self._open(occasion, operation, asked),
-            limiter=self._provider.limiter(model),
-            retry=self._retry,
-            price=price,
-            budgets=budgets,
-            most_usd=budgets.most_usd(asked),
-            asked_for=AskedFor(
-                model=model,
-                count=len(request.texts),
-                unit="message" if operation == "chat" else "text",
-                tokens=likely_tokens(request.texts, request.max_tokens),
-            ),
-        )
+        return self._answer(self._questions.ask(request, call, operation=operation, verb=verb))
 
     def _answer(self, asking: Coroutine[Any, Any, AnswerT]) -> AnswerT:
         answer = self._run(asking)
-        self._alerts.warn()
+        self.books.alerts.warn()
         return answer
 
     def _warning_after(self, pieces: Generator[Delta]) -> Generator[Delta]:
         yield from pieces
-        self._alerts.warn()
-
-    def _open(self, occasion: Occasion, operation: Operation, request: RowRequest) -> OpenRequest:
-        return OpenRequest(
-            occasion=occasion,
-            operation=operation,
-            model=request.model,
-            rows=len(request.inputs) if isinstance(request, InputsRequest) else 1,
-            request=request,
-            report=self.report,
-        )
+        self.books.alerts.warn()
 
     def budgets_of(self, plan: RowsPlan, budget: Budget, *, is_batch: bool) -> Budgets:
         """Return all budgets that the requests of a plan have to fit into, asked now; `budget` is its own."""
-        return self._budgets(plan.model, occasion_now(plan.task.verb), budget, is_batch=is_batch)
-
-    def _budgets(self, model: str, occasion: Occasion, *others: Budget, is_batch: bool = False) -> Budgets:
-        """Return all budgets that a request of this occasion has to fit into."""
-        self.spent.limit_usd = self.settings.budget_usd_per_session
-        day = () if self._day is None else (self._day,)
-        return Budgets(
-            [*others, *(tab.budget for tab in occasion.tabs), self.spent, *day],
-            model=model,
-            price=partial(self.cost_usd, model, is_batch=is_batch),
-            counter=lambda: self.token_counter(model),
-        )
-
-
-def _bounded(request: RequestT, budgets: Budgets) -> RequestT:
-    """Return the request with a bound for its answer, where a budget has to be kept."""
-    if budgets.bounds_answers and isinstance(request, CompletionRequest) and request.max_tokens is None:
-        return replace(request, max_tokens=MOST_ANSWER_TOKENS)
-    return request
+        return self.books.budgets(plan.model, occasion_now(plan.task.verb), budget, is_batch=is_batch)
 
 
 def _several(texts: Sequence[str]) -> Sequence[str]:

@@ -112,6 +112,25 @@ class TestCounts:
         assert mistral_nb.usage(by=None).empty
 
 
+class TestClearing:
+    def test_older_requests_are_deleted_and_counted(self) -> None:
+        write({}, {"began_unix_seconds": time.time() - 2 * DAY}, {"began_unix_seconds": time.time() - 3 * DAY})
+
+        assert mistral_nb.clear_usage(older_than_days=2.5) == 1
+        assert mistral_nb.usage(by=[])["requests"].tolist() == [2]
+
+    def test_kept_answers_stay(self, api: FakeApi) -> None:
+        pd.Series(texts(3)).mistral.classify(LABELS)
+        mistral_nb.clear_usage(older_than_days=1)
+
+        assert mistral_nb.cache_info().answers == 3
+
+    @pytest.mark.parametrize("days", [0, 0.5, -1, None, "90", True, float("nan")])
+    def test_today_is_not_deleted(self, days: Any) -> None:
+        with pytest.raises(errors.InvalidOption, match="from 1 up"):
+            mistral_nb.clear_usage(older_than_days=days)
+
+
 class TestSince:
     @pytest.mark.parametrize(
         "since",
