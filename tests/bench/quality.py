@@ -9,6 +9,12 @@ Promises: nothing is kept from an earlier run, and the user's own cache is left 
 
 Each task is asked in three ways: as the door asks the embedded model, which scores labels where it may; written, one row per
 request, as every other model is asked; and packed, ten rows in each request, as other models are asked in long columns.
+
+Five banking intents are right in 0.889 of rows on average over 400 random choices of five (1,910 rows of the half for choosing,
+standard error 0.004) by closeness of embeddings alone, and hardly more can be had from these two models: 15 other wordings of a
+label gave 0.873 to 0.891, the best three together 0.894, with half of a label's closeness to the other labels taken off 0.895.
+The opinion of local-small added 0.004 at its best weight (28 choices, 1,400 rows); all of it together 0.007 to 0.010. What would
+take it beyond 0.90, a label's mean closeness to all texts, makes an answer depend on other rows (0.904).
 """
 
 import argparse
