@@ -3,12 +3,13 @@
 Promises: where there are no batch jobs, the error says what the same costs live, and nothing is sent.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mistral_nb.engine.batch_run import BatchRun
 from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.plan import RowsPlan
-from mistral_nb.engine.receipt import Receipt
+from mistral_nb.engine.receipt import Receipt, sum_known
 from mistral_nb.engine.rows_run import RowsRun
 from mistral_nb.engine.session import Session
 from mistral_nb.errors import NotSupported
@@ -24,8 +25,8 @@ def refuse_embedded(session: Session, model: str | None) -> None:
         )
 
 
-def batch_receipt(session: Session, plan: RowsPlan, *, is_dry_run: bool) -> Receipt:
-    """Return what the plan would send as jobs and cost; what is in open jobs already is left out of the plan.
+def prepared(session: Session, plan: RowsPlan) -> int:
+    """Leave in the plan what is to be sent, and return how many texts are in jobs already.
 
     Raises
     ------
@@ -35,9 +36,40 @@ def batch_receipt(session: Session, plan: RowsPlan, *, is_dry_run: bool) -> Rece
     lacking = session.batches.lacking(plan.model)
     if lacking is not None:
         raise _not_supported(lacking, session, plan)
-    waiting = session.batches.prepare(plan)
-    receipt = session.receipt(plan)
-    return replace(receipt, is_batch=True, is_dry_run=is_dry_run, cached=receipt.cached - waiting, waiting=waiting)
+    return session.batches.prepare(plan)
+
+
+def batch_receipt(
+    session: Session, plan: RowsPlan, *, waiting: int, first: Sequence[int] = (), is_dry_run: bool
+) -> Receipt:
+    """Return what a prepared plan would send as jobs and cost.
+
+    Parameters
+    ----------
+    waiting
+        How many texts are in jobs already.
+    first
+        Numbers of the texts that are asked live before, at the full price.
+    """
+    asked_first = set(first)
+    now = session.receipt(plan.of(first))
+    later = session.receipt(plan.of([number for number in plan.unanswered if number not in asked_first]))
+    both = (now, later)
+    return replace(
+        later,
+        is_batch=True,
+        is_dry_run=is_dry_run,
+        waiting=waiting,
+        cached=later.cached - waiting - len(first),
+        requests=now.requests + later.requests,
+        prompt_tokens=now.prompt_tokens + later.prompt_tokens,
+        completion_tokens_expected=now.completion_tokens_expected + later.completion_tokens_expected,
+        completion_tokens_most=now.completion_tokens_most + later.completion_tokens_most,
+        cost_usd_expected=sum_known(one.cost_usd_expected for one in both),
+        cost_usd_most=sum_known(one.cost_usd_most for one in both),
+        batch_cost_usd_expected=sum_known((now.cost_usd_expected, later.batch_cost_usd_expected)),
+        batch_cost_usd_most=sum_known((now.cost_usd_most, later.batch_cost_usd_most)),
+    )
 
 
 def send_batch(

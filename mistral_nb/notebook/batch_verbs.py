@@ -71,20 +71,22 @@ def answered_by_jobs(
     finish
         Gives what the verb returns, with its warning.
     """
-    from mistral_nb.engine.batch_calls import batch_receipt, send_batch
+    from mistral_nb.engine.batch_calls import batch_receipt, prepared, send_batch
     from mistral_nb.engine.budget import Budget
     from mistral_nb.engine.occasion import asked_through
     from mistral_nb.notebook.batch_job import BatchJob
     from mistral_nb.notebook.job_notices import show_in_notebook, warn_of_pending
     from mistral_nb.notebook.progress import progress_line
 
-    receipt = replace(batch_receipt(session, plan, is_dry_run=is_dry_run), masked=masked)
+    waiting = prepared(session, plan)
+    first = _first(plan, DEFAULT_PREVIEW if preview is None else preview) if mode == "preview+batch" else []
+    receipt = replace(batch_receipt(session, plan, waiting=waiting, first=first, is_dry_run=is_dry_run), masked=masked)
     if is_dry_run:
         return receipt
     if receipt.requests:
         show_in_notebook(receipt)
     previewed, budget = None, Budget(plan.options.budget_usd)
-    if mode == "preview+batch" and (first := _first(plan, DEFAULT_PREVIEW if preview is None else preview)):
+    if first:
         with asked_through("accessor", verb=plan.task.verb):
             previewed = session.run(plan.of(first), budget=budget)
         with progress_line(previewed.verb, previewed.progress) as show:

@@ -84,6 +84,15 @@ class TestPreview:
         assert (run.requests, run.cost_usd) == (20, live + batch)
         assert run.usage.prompt_tokens == priced.stats.prompt_tokens
 
+    def test_the_receipt_counts_the_first_rows_at_the_full_price(self, priced: FakeApi) -> None:
+        options: dict[str, Any] = {"dry_run": True, "rows_per_request": 1}
+        live = frame().mistral.classify("text", LABELS, **options)
+        receipt = frame().mistral.classify("text", LABELS, mode="preview+batch", preview=10, **options)
+
+        assert (receipt.requests, receipt.cached) == (20, 0)
+        assert live.cost_usd_most / 2 < receipt.batch_cost_usd_most < live.cost_usd_most
+        assert receipt.cost_usd_most == live.cost_usd_most
+
     def test_one_budget_holds_for_both_parts(self, priced: FakeApi) -> None:
         receipt = frame().mistral.classify("text", LABELS, dry_run=True, rows_per_request=1)
         most = float(receipt.cost_usd_most / 20 * 4 + receipt.batch_cost_usd_most / 20 * 8)
