@@ -136,7 +136,7 @@ def _columns_of(
     schema: StrictSchema, node: Mapping[str, Any], path: tuple[str, ...], nested: Nested, seen: frozenset[str]
 ) -> Iterator[SchemaColumn]:
     for name, inner in node.get("properties", {}).items():
-        reference = str(_single(schema, inner, resolves=False).get("$ref", ""))
+        reference = _reference(schema, inner)
         found = _single(schema, inner)
         if nested == "columns" and "properties" in found and reference not in seen:
             inside = seen | {reference} if reference else seen
@@ -163,6 +163,11 @@ def _dtype_of(schema: StrictSchema, node: Mapping[str, Any], words: list[Any]) -
         return "object"
     kind = kinds.pop()
     return _DATE_DTYPE if kind == "date" else _DTYPES.get(kind, "object")
+
+
+def _reference(schema: StrictSchema, node: Any) -> str:
+    """Return what a node refers to, by which a schema that contains itself is known; "" where that is nothing."""
+    return str(_single(schema, node, resolves=False).get("$ref", ""))
 
 
 def _single(schema: StrictSchema, node: Any, *, resolves: bool = True) -> Mapping[str, Any]:
@@ -205,8 +210,8 @@ def _naive(moment: datetime.datetime) -> datetime.datetime:
 
 
 def _tokens_of(schema: StrictSchema, node: Any, seen: frozenset[str]) -> int:
-    reference = str(node.get("$ref", "")) if isinstance(node, Mapping) else ""
-    if reference in seen and reference:
+    reference = _reference(schema, node)
+    if reference and reference in seen:
         return 0
     inside = seen | {reference}
     found = _single(schema, node)

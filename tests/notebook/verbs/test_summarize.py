@@ -11,6 +11,7 @@ import pytest
 import mistral_nb
 from mistral_nb import Receipt, errors
 from mistral_nb.notebook.progress import FailedRowsWarning
+from tests.engine.row_runs import Gate
 from tests.fake_api import FakeApi, Fault
 
 PRODUCTS = ["lamp", "app", "chair"]
@@ -316,6 +317,21 @@ class TestTheWholeTree:
         run = tickets.mistral.summarize("text", whole=True, background=True)
 
         assert (run.result().rows, run.progress.done) == (1080, 1200)
+
+    def test_cancelled_it_asks_nothing_more_and_has_no_summary(self, api: FakeApi, tickets: pd.DataFrame) -> None:
+        gate = Gate(api)
+        run = tickets.mistral.summarize("text", whole=True, background=True)
+        gate.wait_for(1)
+        run.cancel()
+        gate.open()
+
+        assert (run.result(), any("Answer to" in request.text for request in api.requests)) == (None, False)
+
+    def test_what_is_masked_is_the_same_in_all_texts_and_put_back_into_the_summary(self, api: FakeApi) -> None:
+        texts = pd.Series(["Write to anna@example.org.", "Ask anna@example.org again."])
+        found = texts.mistral.summarize(whole=True, mask=True)
+
+        assert ("anna@" in api.requests[0].text, found.count("anna@example.org")) == (False, 2)
 
 
 class TestBadInput:
