@@ -1,7 +1,13 @@
 """Keyrings for tests: one that keeps keys in memory, and one that fails as a locked one does."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import keyring
 from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked, PasswordDeleteError
+
+from mistral_nb import key_sources
 
 
 class MemoryKeyring(KeyringBackend):
@@ -30,3 +36,15 @@ class MemoryKeyring(KeyringBackend):
 class LockedKeyring(MemoryKeyring):
     def get_password(self, service: str, username: str) -> str | None:
         raise KeyringLocked("Failed to unlock the collection!")
+
+
+@contextmanager
+def in_use(backend: KeyringBackend) -> Iterator[None]:
+    """Make it this machine's keyring; afterwards nothing that was read from it is known any more."""
+    before = keyring.get_keyring()
+    keyring.set_keyring(backend)
+    try:
+        yield
+    finally:
+        keyring.set_keyring(before)
+        key_sources._from_keyring.clear()

@@ -14,7 +14,7 @@ from mistral_nb.api_key import SecretKey
 from mistral_nb.errors import KeyringProblem
 from mistral_nb.key_sources import remove_key, store_key
 from mistral_nb.settings import current_home, current_settings
-from tests.keyrings import LockedKeyring, MemoryKeyring
+from tests.keyrings import LockedKeyring, MemoryKeyring, in_use
 
 ARGUMENT, VARIABLE, IN_FILE, IN_KEYRING = (f"{place}-key-0123456789abcdef" for place in "aefk")
 
@@ -33,11 +33,9 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def memory_keyring() -> Iterator[MemoryKeyring]:
-    before, memory = keyring.get_keyring(), MemoryKeyring()
-    keyring.set_keyring(memory)
-    yield memory
-    keyring.set_keyring(before)
-    key_sources._from_keyring.clear()
+    memory = MemoryKeyring()
+    with in_use(memory):
+        yield memory
 
 
 def write_env(folder: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""After a day's work through every door, the key is in no output, log, file, traceback, pickle or repr."""
+"""After a day's work through every door, the key is in no output, log, file, traceback, pickle, span or repr."""
 
 import gc
 import logging
@@ -8,6 +8,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import mistral_nb
 from mistral_nb.engine.session import Session
@@ -99,6 +103,19 @@ def test_no_pickle_holds_the_key(api: FakeApi) -> None:
 
     kept = [pickle.dumps(value) for value in (*errors, last.failed, last.details, last.column)]
     assert [data for data in kept if KEY.encode() in data] == []
+
+
+def test_no_span_holds_the_key(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    work(api)
+    mistral_nb.session().close()
+    spans = [span.to_json() for span in exporter.get_finished_spans()]
+    provider.shutdown()
+
+    assert spans, "there are spans to look through"
+    assert [span for span in spans if KEY in span] == []
 
 
 def test_settings_with_a_key_are_not_pickled(api: FakeApi) -> None:

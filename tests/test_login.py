@@ -5,14 +5,12 @@ import io
 import sys
 from collections.abc import Callable, Iterator
 
-import keyring
 import pytest
 
-from mistral_nb import key_sources
 from mistral_nb.cli import main
 from mistral_nb.settings import current_settings
 from tests.fake_api import FakeApi
-from tests.keyrings import MemoryKeyring
+from tests.keyrings import MemoryKeyring, in_use
 
 KEY = "abcdefghijklmnopqrstuvwxyz012345"
 
@@ -20,11 +18,9 @@ KEY = "abcdefghijklmnopqrstuvwxyz012345"
 @pytest.fixture(autouse=True)
 def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryKeyring]:
     monkeypatch.delenv("MISTRAL_API_KEY")
-    before, memory = keyring.get_keyring(), MemoryKeyring()
-    keyring.set_keyring(memory)
-    yield memory
-    keyring.set_keyring(before)
-    key_sources._from_keyring.clear()
+    memory = MemoryKeyring()
+    with in_use(memory):
+        yield memory
 
 
 @pytest.fixture

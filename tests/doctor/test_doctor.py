@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from email.utils import format_datetime
 from pathlib import Path
 
-import keyring
 import pytest
 
 import mistral_nb
-from mistral_nb import key_sources
 from mistral_nb.backends.embedded.weights import LOCAL_MODELS, weights_folder
 from mistral_nb.cli import main
 from mistral_nb.doctor import machine
@@ -19,7 +17,7 @@ from mistral_nb.doctor.examination import examine
 from mistral_nb.doctor.findings import Finding, Report
 from mistral_nb.settings import current_settings
 from tests.fake_api import FakeApi, Fault
-from tests.keyrings import LockedKeyring
+from tests.keyrings import LockedKeyring, in_use
 
 KEY = "abcdefghijklmnopqrstuvwxyz012345"
 ALL_LINES = {
@@ -190,11 +188,8 @@ def test_settings_that_cannot_be_read_are_one_failure_among_what_can_be_checked(
     home.mkdir()
     (home / "key_is_in_keyring").touch()
     monkeypatch.delenv("MISTRAL_API_KEY")
-    before = keyring.get_keyring()
-    keyring.set_keyring(LockedKeyring())
-    report = examine()
-    keyring.set_keyring(before)
-    key_sources._from_keyring.clear()
+    with in_use(LockedKeyring()):
+        report = examine()
 
     assert (report.exit_code, report.findings[0].name) == (1, "Python")
     assert "could not be checked" in report.findings[-1].found
