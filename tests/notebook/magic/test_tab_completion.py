@@ -111,7 +111,7 @@ def test_tab_offers(furnished: InteractiveShell, code: str, expected: set[str]) 
 
 def test_tab_offers_every_command(furnished: InteractiveShell) -> None:
     assert words(furnished, "%mistral |") == {
-        "ask", "models", "config", "sessions", "reset", "fix", "insert", "help",
+        "ask", "models", "config", "doctor", "usage", "sessions", "reset", "fix", "insert", "help",
     }  # fmt: skip
 
 
