@@ -162,7 +162,11 @@ def test_a_page_that_is_loaded_anew_in_the_middle_of_an_answer_catches_up_and_ke
 
 
 def test_a_transcript_is_left_when_the_kernel_is_gone_and_can_not_act(
-    api: FakeApi, opened: Callable[..., Page], served: tuple[FakeApi, str, Path], request: pytest.FixtureRequest
+    api: FakeApi,
+    opened: Callable[..., Page],
+    served: tuple[FakeApi, str, Path],
+    screenshots: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
     api.play(Fault(content=ATTACK))
     page = opened(IMPORT, CHAT)
@@ -183,6 +187,7 @@ def test_a_transcript_is_left_when_the_kernel_is_gone_and_can_not_act(
 
     open_notebook(page, served[1], f"{request.node.name}.ipynb")
     transcript.get_by_text("The end of the attack.").wait_for()
+    page.screenshot(path=screenshots / "panel_transcript.png")
     assert page.get_by_text("Error displaying widget").filter(visible=True).count() == 0
     assert page.evaluate("window.attacked ?? null") is None
 

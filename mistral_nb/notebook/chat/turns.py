@@ -112,6 +112,9 @@ class ChatTurn:
         How many older turns were not sent along, since they did not fit into the model's window.
     is_pinned
         Whether it is always sent along.
+    said
+        The messages after the question, calls and results among them; empty where the answer broke off: then its text is sent
+        along alone.
 
     Examples
     --------
