@@ -187,4 +187,4 @@ def test_a_frames_tools_are_given_as_one_kit(api: FakeApi) -> None:
 
     answer = mistral_nb.chat_with_tools("tickets_describe", tools=[mistral_nb.frame_tools(df, name="tickets"), weather])
 
-    assert answer.steps[0].result.startswith("160 rows, 6 columns\n")
+    assert answer.steps[0].result.startswith(f"{len(df)} rows, 6 columns\n")
