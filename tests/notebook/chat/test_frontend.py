@@ -17,7 +17,7 @@ def rebuilt(node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return target
 
 
-@pytest.mark.parametrize("name", ["panel.js", "panel.css"])
+@pytest.mark.parametrize("name", ["panel.js", "panel.css", "panel.licenses.txt"])
 def test_a_rebuild_gives_the_committed_file(rebuilt: Path, name: str) -> None:
     assert (rebuilt / name).read_bytes() == (STATIC / name).read_bytes()
 
