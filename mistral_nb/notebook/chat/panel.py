@@ -212,26 +212,22 @@ class ChatPanel(AnyWidget):
         """Tell the page of a change; called in the order of the changes, from any thread."""
         if self.comm is None:  # closed
             return
-        self._send_to_page(message)
+        self.send(dict(message))
         # Each time it is the whole transcript that is sent, so not for every call of a tool.
         has_ended = message["kind"] == "dropped" or (message["kind"] == "turn" and message["turn"]["state"] in _ENDED)
         if self._below is not None and has_ended:
             self._below.update(self._transcript.bundle(self.turns), raw=True)
-            self._send_to_page({"kind": "transcript", **self._transcript.mark})
-
-    def _send_to_page(self, message: JsonObject) -> None:
-        self.send(dict(message))
-        self._let_the_page_choose_its_shell()
+            self.send({"kind": "transcript", **self._transcript.mark})
 
     def _let_the_page_choose_its_shell(self) -> None:
-        """Undo what ipykernel 7.4 notes with every message that is sent: from which (sub)shell it was.
+        """Have the page's messages handled in the subshell that JupyterLab addresses them to.
 
-        It hands the page's messages to that one, instead of the subshell that JupyterLab addresses them to. What is sent by the
-        thread of an answer counts as the cells' shell, where a stop would wait for the cell that runs; what is sent in answer to a
-        page that was closed since, as a subshell that has ended, where the next page would never be heard.
+        ipykernel 7.4 hands them to the (sub)shell from which the last message was sent instead. What the thread of an answer sends
+        counts as the cells' shell, where a stop would wait for the cell that runs; what is sent in answer to a page that was closed
+        since, as a subshell that has ended, where the next page would never be heard.
         """
         if self.comm is not None:
-            self.comm.__dict__.pop("_reply_subshell_id", None)
+            setattr(self.comm, "_reply_subshell_for", None)  # noqa: B010  # ipykernel asks for it with getattr
 
     def _from_page(self, _widget: object, content: Any, buffers: Sequence[memoryview]) -> None:
         """Do what the page asks for; called from any thread."""
@@ -239,7 +235,7 @@ class ChatPanel(AnyWidget):
             self._obey(content, buffers)
         except MistralNotebookError as error:
             draft = content.get("draft") if isinstance(content, dict) else None
-            self._send_to_page({"kind": "refused", "draft": draft, "error": error_json(error)})
+            self.send({"kind": "refused", "draft": draft, "error": error_json(error)})
 
     def _obey(self, content: Any, buffers: Sequence[memoryview]) -> None:
         conversation = self.conversation
@@ -265,10 +261,10 @@ class ChatPanel(AnyWidget):
                 conversation.clear()
             case {"kind": "transcript"}:  # of a page loaded anew, in which Jupyter no longer knows the output's id
                 data = self._transcript.bundle(self.turns)
-                self._send_to_page({"kind": "transcript", **self._transcript.mark, "data": data})
+                self.send({"kind": "transcript", **self._transcript.mark, "data": data})
             case {"kind": "export", "format": str(format_name)}:
                 text = exported(format_name, self.turns, self.messages)
-                self._send_to_page({"kind": "file", "name": f"conversation.{format_name}", "text": text})
+                self.send({"kind": "file", "name": f"conversation.{format_name}", "text": text})
 
 
 def chat(
