@@ -345,7 +345,7 @@ def test_asking_ipython_for_the_magic_shows_the_same_help(shell: InteractiveShel
 
 def test_the_readme_lists_exactly_the_options(shell: InteractiveShell) -> None:
     magic = shell.find_cell_magic("mistral")
-    options = re.findall(r"^\\| `(-[^`]*)`(?:, `(-[^`]*)`)?", README, re.MULTILINE)
+    options = re.findall(r"^\| `(-[^`]*)`(?:, `(-[^`]*)`)?", README, re.MULTILINE)
     listed = {option.split()[0] for pair in options for option in pair if option}
 
     assert listed == set(magic.parser._option_string_actions)
