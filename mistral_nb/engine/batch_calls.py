@@ -62,6 +62,7 @@ def batch_receipt(
         waiting=waiting,
         cached=later.cached - waiting - len(first),
         requests=now.requests + later.requests,
+        most_corrections=now.most_corrections if first else 0,  # jobs correct nothing
         prompt_tokens=now.prompt_tokens + later.prompt_tokens,
         completion_tokens_expected=now.completion_tokens_expected + later.completion_tokens_expected,
         completion_tokens_most=now.completion_tokens_most + later.completion_tokens_most,

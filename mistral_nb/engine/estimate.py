@@ -11,6 +11,7 @@ from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.limiter import Limiter
 from mistral_nb.engine.plan import RowsPlan
 from mistral_nb.engine.receipt import Receipt
+from mistral_nb.engine.rows import CorrectedTask
 from mistral_nb.engine.tokens import TokenCounter
 
 Price = Callable[[TokenUsage], Decimal | None]
@@ -57,6 +58,7 @@ def receipt_for(
         unique=unique,
         cached=unique - sum(plan.rows_of[number] > 0 for number in plan.unanswered),
         requests=len(requests),
+        most_corrections=plan.task.most_corrections if isinstance(plan.task, CorrectedTask) else 0,
         rows_per_request=max((len(planned.numbers) for planned in requests), default=1),
         prompt_tokens=expected[0],
         completion_tokens_expected=expected[1],

@@ -39,6 +39,8 @@ class Receipt:
     requests_for_answers
         Those of the requests that read answers of the others, as summaries of summaries do. These answers are not there yet, so
         all that is said of these requests is an estimate.
+    most_corrections
+        How many times a row whose answer does not fit is asked again at most; these requests are in none of the figures.
     prompt_tokens, completion_tokens_expected, completion_tokens_most
         Tokens of those requests, and of their answers: what is expected, and what `max_tokens` or the task's bound allows.
     are_tokens_exact
@@ -67,6 +69,7 @@ class Receipt:
     requests: int
     rows_per_request: int = 1
     requests_for_answers: int = 0
+    most_corrections: int = 0
     prompt_tokens: int
     completion_tokens_expected: int
     completion_tokens_most: int
@@ -132,6 +135,12 @@ class Receipt:
         expected, most = self.completion_tokens_expected, self.completion_tokens_most
         written = f"about {expected:,} to write" + (f", at most {most:,}" if most > expected else "")
         return f"{'' if self.are_tokens_exact else 'about '}{self.prompt_tokens:,} to read ({how}), {written}"
+
+    @property
+    def corrections_text(self) -> str:
+        """What may come on top where answers do not fit."""
+        times = "once more" if self.most_corrections == 1 else f"up to {self.most_corrections} times more"
+        return f"not counted above: a row whose answer does not fit is asked {times}, within the budget"
 
     @property
     def price_text(self) -> str:
@@ -203,6 +212,8 @@ class Receipt:
         lines += [("tokens", self.tokens_text), *prices]
         if self.price_source and self.cost_usd_most and not is_local(self.model):
             lines.append(("prices from", self.price_source))
+        if self.most_corrections:
+            lines.append(("corrections", self.corrections_text))
         return [*lines, ("time", self.time_text), *self._run_it(self.run_text)]
 
     def _run_it(self, text: str) -> list[tuple[str, str]]:
