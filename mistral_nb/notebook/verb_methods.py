@@ -23,13 +23,26 @@ Verb = Callable[..., Any]
 _Read = Callable[[Any, dict[str, Any]], None]
 
 _SELF = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+# In numpydoc's order.
+_SECTIONS = ("Parameters", "Returns", "Raises", "Notes", "Examples")
 _SECTION = re.compile(r"^([A-Z][A-Za-z ]+)\n-+\n", re.MULTILINE)
 _COLUMN_DOC = "column\n    Name of the column to read."
+_NOT_TEXT = """
+NotText
+    The column holds something else than text; the error has the cast to paste.
+""".strip()
+_COLUMN_ERRORS = f"""
+UnknownColumn
+    There is no column of that name.
+{_NOT_TEXT}
+""".strip()
 _OPTIONS_ERRORS = """
 InvalidOption, UnknownPrice
     An option that there is not, a value it can't have, or a budget for a model without a known price.
 KeyProblem, ModelProblem, EmbeddedProblem, WrongEndpoint
     No row could be answered; what was answered before is kept and not asked again.
+RowsFailed
+    With ``errors="raise"``, when rows failed; what was answered is in its `result`.
 """.strip()
 
 
@@ -43,7 +56,7 @@ def on_series(verb: Verb) -> Verb:
         )
 
     parameters = [parameter for parameter in _parameters_of(verb) if parameter.name != subject]
-    return _method(verb, parameters, read, own_docs="")
+    return _method(verb, parameters, read, own_docs="", own_errors=_NOT_TEXT if subject == "column" else "")
 
 
 def on_frame(verb: Verb, *, other_columns: Sequence[str] = ()) -> Verb:
@@ -62,15 +75,17 @@ def on_frame(verb: Verb, *, other_columns: Sequence[str] = ()) -> Verb:
 
     if subject == "frame":
         parameters = [parameter for parameter in _parameters_of(verb) if parameter.name != "frame"]
-        return _method(verb, parameters, read, own_docs="")
+        return _method(verb, parameters, read, own_docs="", own_errors="")
     parameters = [
         parameter.replace(annotation=str) if parameter.name == "column" else parameter
         for parameter in _parameters_of(verb)
     ]
-    return _method(verb, parameters, read, own_docs=_COLUMN_DOC)
+    return _method(verb, parameters, read, own_docs=_COLUMN_DOC, own_errors=_COLUMN_ERRORS)
 
 
-def _method(verb: Verb, parameters: Sequence[inspect.Parameter], read: _Read, *, own_docs: str) -> Verb:
+def _method(
+    verb: Verb, parameters: Sequence[inspect.Parameter], read: _Read, *, own_docs: str, own_errors: str
+) -> Verb:
     """Return the method with these parameters, which gives the verb what `read` finds in the accessor's Series or frame."""
     taken = inspect.Signature(parameters)
     defaults: Mapping[str, object] = DEFAULTS
@@ -97,7 +112,7 @@ def _method(verb: Verb, parameters: Sequence[inspect.Parameter], read: _Read, *,
     method.__signature__ = inspect.Signature([_SELF, *own, *options])  # type: ignore[attr-defined]
     method.__name__ = method.__qualname__ = verb.__name__
     method.__module__ = verb.__module__
-    method.__doc__ = _doc(verb, own_docs, shared)
+    method.__doc__ = _doc(verb, own_docs, own_errors, shared)
     return method
 
 
@@ -124,14 +139,15 @@ def _no_option(name: str, names: Sequence[str]) -> InvalidOption:
     return InvalidOption(f"There is no option {name}=.", f"{hint}There are: {', '.join(names)}.")
 
 
-def _doc(verb: Verb, own_docs: str, shared: Iterable[str]) -> str:
+def _doc(verb: Verb, own_docs: str, own_errors: str, shared: Iterable[str]) -> str:
     """Return the verb's docstring with what its door and the shared options add to the sections Parameters and Raises."""
     summary, *rest = _SECTION.split(inspect.getdoc(verb) or "")
-    sections = {"Parameters": ""} | {title: body.strip("\n") for title, body in zip(rest[::2], rest[1::2], strict=True)}
+    sections = dict.fromkeys(_SECTIONS, "")
+    sections |= {title: body.strip("\n") for title, body in zip(rest[::2], rest[1::2], strict=True)}
     described = _described_options()
     sections["Parameters"] = "\n".join(filter(None, [own_docs, sections["Parameters"], *map(described.get, shared)]))
-    if shared:
-        sections["Raises"] = "\n".join(filter(None, [sections.get("Raises", ""), _OPTIONS_ERRORS]))
+    errors = [sections["Raises"], own_errors, _OPTIONS_ERRORS if shared else ""]
+    sections["Raises"] = "\n".join(filter(None, errors))
     written = [f"{title}\n{'-' * len(title)}\n{body}" for title, body in sections.items() if body]
     return "\n\n".join([summary.strip(), *written])
 

@@ -114,6 +114,9 @@ class TestOnAFrame:
 
         assert ("budget_usd\n    Most" in before, "budget_usd" in after) == (True, False)
 
+    def test_the_documentation_has_the_errors_of_the_column_after_the_result(self) -> None:
+        assert "\nint\n\nRaises\n------\nUnknownColumn\n" in inspect.getdoc(OnFrame.count)
+
     def test_a_verb_without_shared_options_shows_none(self) -> None:
         assert names(OnFrame(FRAME).answer) == ["question", "column", "k"]
 
@@ -130,6 +133,11 @@ class TestEveryVerb:
         documented = {name for line in lines if not line.startswith(" ") for name in line.split(", ")}
 
         assert set(names(method)) - {"self"} <= documented
+
+    def test_the_docstring_has_the_errors_of_its_column_and_of_failed_rows(self, door: type, verb: str) -> None:
+        raises = inspect.getdoc(getattr(door, verb)).split("\nRaises\n", 1)[1].split("\nExamples\n", 1)[0]
+
+        assert ("NotText" in raises, "RowsFailed" in raises) == (True, "errors" in names(getattr(door, verb)))
 
     def test_the_docstring_has_an_example(self, door: type, verb: str) -> None:
         assert ">>> " in inspect.getdoc(getattr(door, verb))

@@ -45,8 +45,6 @@ def compare_prices(
     ------
     InvalidOption
         There is no such verb, or it lacks an argument.
-    NotText
-        The column holds something else than text.
 
     Examples
     --------

@@ -27,15 +27,15 @@ def filter(  # noqa: A001  # the verb's name
         too, with one warning that counts them. In brackets, ``df[mask]`` and ``df[~mask]``, pandas leaves missing ones out: neither
         keeps a row whose answer failed.
 
-    Notes
-    -----
-    The embedded model scores "yes" and "no", unless there are `instructions`, and is often wrong: offline, `classify` with two
-    labels finds a topic more often. A condition that goes on from "this text …" is understood best.
-
     Raises
     ------
     InvalidOption
         A condition that is blank or no text, or blank `instructions`.
+
+    Notes
+    -----
+    The embedded model scores "yes" and "no", unless there are `instructions`, and is often wrong: offline, `classify` with two
+    labels finds a topic more often. A condition that goes on from "this text …" is understood best.
 
     Examples
     --------
