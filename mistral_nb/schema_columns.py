@@ -7,6 +7,7 @@ Promises: pure, and from the schema alone: the dtypes do not depend on the value
 import datetime
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 from mistral_nb.errors import InvalidAnswer, InvalidSchema
@@ -18,6 +19,7 @@ _DTYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean
 # Of years 1 to 9999, which is what dates in texts can be.
 _DATE_DTYPE = "datetime64[us]"
 _DATE_FORMATS = frozenset({"date", "date-time"})
+_EMAIL_FORMATS = frozenset({"email", "idn-email", "name-email"})
 _LARGEST_INT64 = 2**63 - 1
 
 
@@ -113,11 +115,19 @@ def checked_names(columns: list[SchemaColumn]) -> list[SchemaColumn]:
     return columns
 
 
-def check_fits(columns: Sequence[SchemaColumn], record: Any) -> None:
-    """Raise InvalidAnswer where a value does not go into its columns."""
+def check_fits(
+    columns: Sequence[SchemaColumn], record: Any, *, items: Mapping[str, Sequence[SchemaColumn]] = MappingProxyType({})
+) -> None:
+    """Raise InvalidAnswer where a value does not go into its columns.
+
+    Parameters
+    ----------
+    items
+        By the name of a column of lists, the columns that each of its items has to go into, too.
+    """
     for column in columns:
         try:
-            column.cell(record)
+            cell = column.cell(record)
         except (ValueError, TypeError) as error:
             said = [f"{column.name}: {error}"]
             raise InvalidAnswer(
@@ -125,6 +135,18 @@ def check_fits(columns: Sequence[SchemaColumn], record: Any) -> None:
                 "Let the schema say what may stand there.",
                 errors=said,
             ) from None
+        for item in cell if column.name in items and isinstance(cell, list) else ():
+            check_fits(items[column.name], item)
+
+
+def check_takes_placeholders(columns: Sequence[SchemaColumn]) -> None:
+    """Raise InvalidSchema where a column takes only what masking hides: no answer about masked texts could pass."""
+    for column in columns:
+        if column.node.get("format") in _EMAIL_FORMATS:
+            raise InvalidSchema(
+                f"{column.name!r} has to be an e-mail address, and with mask= the model sees a placeholder such as [EMAIL_1].",
+                "Let the field be a plain str: the address comes back into it.",
+            )
 
 
 def likely_tokens(schema: StrictSchema) -> int:

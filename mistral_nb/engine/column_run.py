@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mistral_nb.engine.masked_column import MaskedColumn
     from mistral_nb.masking.kinds import MaskReport
 
+    Reshape = Callable[[pd.Series[Any] | pd.DataFrame], pd.Series[Any] | pd.DataFrame]
+
 _Values = TypeVar("_Values", "pd.Series[Any]", "pd.DataFrame", "pd.Series[Any] | pd.DataFrame")
 
 
@@ -38,6 +40,8 @@ class ColumnRun:
         Runs the same verb with the same options over another column.
     masked
         The column as it was sent, where it was masked.
+    reshape
+        Makes of the values, which have a line per row, what the verb gives.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class ColumnRun:
         kept: Callable[[list[bytes]], dict[bytes, KeptAnswer]],
         again: "Callable[[pd.Series[Any]], ColumnRun]",
         masked: "MaskedColumn | None" = None,
+        reshape: "Reshape | None" = None,
     ) -> None:
         self.source = source
         self._run = run
@@ -56,6 +61,7 @@ class ColumnRun:
         self._kept = kept
         self._again = again
         self._masked = masked
+        self._reshape: Reshape = reshape or (lambda values: values)
 
     @cached_property
     def result(self) -> RowsResult:
@@ -78,12 +84,17 @@ class ColumnRun:
         return None if self._masked is None else self._masked.report
 
     @cached_property
+    def values(self) -> "pd.Series[Any] | pd.DataFrame":
+        """The values, a line for each row of the column that was read; `column` is made of them."""
+        return self._restored(values_of(self.source, self.result, dtype=self._dtype))
+
+    @cached_property
     def column(self) -> "pd.Series[Any] | pd.DataFrame":
         """What the verb gave: index and name of the column that was read, missing where the text was missing or the row failed.
 
-        A frame where the verb gives several columns.
+        A frame where the verb gives several columns; with a line per item where it gives exploded lists.
         """
-        return self._restored(values_of(self.source, self.result, dtype=self._dtype))
+        return self._reshape(self.values)
 
     @cached_property
     def failed(self) -> "pd.DataFrame":
@@ -118,7 +129,7 @@ class ColumnRun:
         is_open = [number >= 0 and result.values[number] is None for number in numbers.tolist()]
         if not any(is_open):
             return self.column.copy()
-        return with_new_values(self.column, is_open, self._again(self.source[is_open]).column)
+        return self._reshape(with_new_values(self.values, is_open, self._again(self.source[is_open]).values))
 
     def __repr__(self) -> str:
         result = self.result

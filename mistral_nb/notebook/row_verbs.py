@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mistral_nb.completion import JsonObject
-    from mistral_nb.engine.column_run import ColumnRun
+    from mistral_nb.engine.column_run import ColumnRun, Reshape
     from mistral_nb.engine.masked_column import MaskedColumn
     from mistral_nb.engine.rows import RowTask, RunOptions
     from mistral_nb.engine.rows_run import Run
@@ -138,6 +138,7 @@ def answered(
     *,
     further_texts: "Sequence[str]" = (),
     are_records: bool = False,
+    reshape: "Reshape | None" = None,
     give: "Give | None" = None,
     **options: Unpack[VerbOptions],
 ) -> Any:
@@ -149,6 +150,8 @@ def answered(
         Texts that are asked together with those of the column, unless it has none; as they are to be sent, masked if need be.
     are_records
         Whether the texts are values of several columns, written by `mistral_nb.engine.records`.
+    reshape
+        Makes of the values, which have a line per row, what the verb gives.
     give
         Makes of the run what the verb gives instead of a column.
     """
@@ -169,7 +172,7 @@ def answered(
     plan = session.plan(task, texts, model=chosen["model"], options=run_options(chosen))
 
     def again(rows: "pd.Series[Any]", same: VerbOptions) -> None:
-        answered(rows, task, are_records=are_records, **same)
+        answered(rows, task, are_records=are_records, reshape=reshape, **same)
 
     if chosen["mode"] != "live":
         return answered_by_jobs(
@@ -180,7 +183,14 @@ def answered(
             is_dry_run=chosen["dry_run"],
             masked=report,
             column_run=lambda run: _column_run(
-                column, run, task.dtype, masked=masked, again=again, chosen=chosen, session=session
+                column,
+                run,
+                task.dtype,
+                masked=masked,
+                again=again,
+                reshape=reshape,
+                chosen=chosen,
+                session=session,
             ),
             finish=lambda column_run: _finished(column_run, chosen, give),
         )
@@ -189,7 +199,17 @@ def answered(
     warn_of_jobs(session, plan)
     with asked_through("accessor", verb=task.verb):
         run = session.run(plan)
-    return executed(column, run, task.dtype, masked=masked, again=again, give=give, chosen=chosen, session=session)
+    return executed(
+        column,
+        run,
+        task.dtype,
+        masked=masked,
+        again=again,
+        reshape=reshape,
+        give=give,
+        chosen=chosen,
+        session=session,
+    )
 
 
 def executed(
@@ -199,6 +219,7 @@ def executed(
     *,
     masked: "MaskedColumn | None",
     again: "Again",
+    reshape: "Reshape | None" = None,
     give: "Give | None",
     chosen: VerbOptions,
     session: "Session",
@@ -213,7 +234,7 @@ def executed(
         The column as it is sent, where it is masked.
     again
         Runs the verb over some of the column's rows, with these options.
-    give
+    reshape, give
         As in `answered`.
     chosen
         All options, as `checked` returns them.
@@ -223,7 +244,9 @@ def executed(
 
     if masked is not None:
         say_what_was_masked(masked.report)
-    column_run = _column_run(column, run, dtype, masked=masked, again=again, chosen=chosen, session=session)
+    column_run = _column_run(
+        column, run, dtype, masked=masked, again=again, reshape=reshape, chosen=chosen, session=session
+    )
 
     def remember() -> None:
         session.last_run = column_run
@@ -245,6 +268,7 @@ def _column_run(
     *,
     masked: "MaskedColumn | None",
     again: "Again",
+    reshape: "Reshape | None",
     chosen: VerbOptions,
     session: "Session",
 ) -> "ColumnRun":
@@ -265,7 +289,9 @@ def _column_run(
         assert last is not None, "a run that did not raise is the last one"
         return last
 
-    return ColumnRun(column, run, dtype=dtype, kept=session.cache.answers, again=run_again, masked=masked)
+    return ColumnRun(
+        column, run, dtype=dtype, kept=session.cache.answers, again=run_again, masked=masked, reshape=reshape
+    )
 
 
 def _finished(column_run: "ColumnRun", chosen: VerbOptions, give: "Give | None") -> Any:

@@ -7,7 +7,7 @@ without asking again.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -16,7 +16,15 @@ from mistral_nb.completion import Completion, CompletionRequest, RowRequest
 from mistral_nb.engine.rows import ColumnsOfRecords
 from mistral_nb.engine.structured import MAX_REPAIRS, repair_request, structured_request
 from mistral_nb.errors import InvalidAnswer, InvalidOption
-from mistral_nb.schema_columns import Nested, SchemaColumn, check_fits, checked_names, likely_tokens, schema_columns
+from mistral_nb.schema_columns import (
+    Nested,
+    SchemaColumn,
+    check_fits,
+    checked_names,
+    item_columns,
+    likely_tokens,
+    schema_columns,
+)
 from mistral_nb.strict_schema import WRAPPED, StrictSchema
 from mistral_nb.tasks.answer_text import answered_text, says_the_same
 from mistral_nb.tasks.length import checked_count, checked_instructions
@@ -46,8 +54,9 @@ class Extract:
         The form of an answer.
     columns
         What its values are shown in.
-    leaves
-        What they are shown in when nested fields are columns, too.
+    leaves, items
+        What they are shown in when nested fields are columns, too, and by the name of a leaf that holds lists, what one item of it
+        is shown in.
     max_tokens
         The longest answer.
     """
@@ -56,6 +65,7 @@ class Extract:
     instructions: str
     columns: Sequence[SchemaColumn] = field(hash=False)
     leaves: Sequence[SchemaColumn] = field(hash=False)
+    items: Mapping[str, Sequence[SchemaColumn]] = field(hash=False)
     likely_tokens: int
     max_tokens: int
     is_wrapped: bool
@@ -126,7 +136,7 @@ class Extract:
         found = self.schema.plain(self.schema.read(text))
         record: dict[str, Any] = {WRAPPED: found} if self.is_wrapped else found
         try:
-            check_fits(self.leaves, record)
+            check_fits(self.leaves, record, items=self.items)
         except InvalidAnswer as wrong:
             raise InvalidAnswer(wrong.problem, wrong.remedy, text=text, errors=wrong.errors) from None
         return record
@@ -150,11 +160,13 @@ def extract_task(
     written: StrictSchema = form.written
     likely = likely_tokens(written)
     room = min(_MOST_MOST_TOKENS, max(_FEWEST_MOST_TOKENS, _ROOM * likely))
+    leaves = schema_columns(written, nested="columns")
     return Extract(
         schema=form,
         instructions=checked_instructions(instructions),
         columns=checked_names(schema_columns(written, nested=nested)),
-        leaves=schema_columns(written, nested="columns"),
+        leaves=leaves,
+        items={leaf.name: item_columns(written, leaf) for leaf in leaves if leaf.is_list},
         likely_tokens=likely,
         max_tokens=room if max_tokens is None else checked_count(max_tokens, name="max_tokens"),
         is_wrapped=written.is_wrapped,

@@ -7,8 +7,6 @@ from mistral_nb.notebook.row_verbs import VerbOptions, answered
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mistral_nb.engine.column_run import ColumnRun
-
 
 def extract(
     column: "pd.Series[Any]",
@@ -50,7 +48,7 @@ def extract(
     Raises
     ------
     InvalidSchema
-        The schema is none, or can't be asked for.
+        The schema is none, or can't be asked for; or with `mask`, a field has to be an e-mail address, which placeholders are not.
     InvalidOption
         `nested` is neither "columns" nor "object", `explode` names no list or could mean several, `max_tokens` is not a whole
         number from 1 up, or `instructions` are blank; `explode` along with `details`, which has a line per row.
@@ -61,6 +59,9 @@ def extract(
     -----
     A validator of yours is no part of what a kept answer is known by: after changing what it accepts, give ``refresh=True``.
 
+    With `mask`, fields and validators see the placeholders; the originals come back into text afterwards. So a pattern for account
+    numbers, or an int for one, refuses what is masked: let such fields be plain str.
+
     Examples
     --------
     >>> import pandas as pd, mistral_nb
@@ -69,12 +70,16 @@ def extract(
     >>> found.dtypes.astype(str).to_dict(), found["amount"].isna().tolist()[1]
     ({'customer': 'string', 'amount': 'Float64'}, True)
     """
+    from itertools import chain
+
     from mistral_nb.errors import InvalidOption
     from mistral_nb.notebook.exploding import column_to_explode, exploded
-    from mistral_nb.schema_columns import item_columns
+    from mistral_nb.schema_columns import check_takes_placeholders, item_columns
     from mistral_nb.tasks.extract import extract_task
 
     task = extract_task(schema, instructions=instructions, max_tokens=max_tokens, nested=nested)
+    if options.get("mask", False) is not False:
+        check_takes_placeholders([*task.leaves, *chain.from_iterable(task.items.values())])
     lists = column_to_explode(task.columns, explode)
     if lists is None:
         return answered(column, task, **options)
@@ -82,7 +87,7 @@ def extract(
         raise InvalidOption("details=True has a line per row, explode= several.", "Leave one of them out.")
     items = item_columns(task.schema.written, lists, nested=nested)
 
-    def give(run: "ColumnRun") -> "pd.DataFrame":
-        return exploded(cast("pd.DataFrame", run.column), lists, items)
+    def reshape(values: "pd.Series[Any] | pd.DataFrame") -> "pd.DataFrame":
+        return exploded(cast("pd.DataFrame", values), lists, items)
 
-    return answered(column, task, give=give, **options)
+    return answered(column, task, reshape=reshape, **options)

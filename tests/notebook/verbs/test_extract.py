@@ -264,6 +264,13 @@ class TestAnswersThatDoNotFit:
 
         assert found["n"].tolist() == [7]
 
+    def test_so_is_one_in_a_list_as_its_items_can_be_rows(self, api: FakeApi) -> None:
+        api.play(said({"items": [{"product": "lamp", "count": 10**30}]}))
+        api.play(said({"items": [{"product": "lamp", "count": 7}]}))
+        found = pd.Series(["7 lamps"]).mistral.extract({"items": list[Item]}, explode=True)
+
+        assert found["items.count"].tolist() == [7]
+
     def test_a_refused_row_is_not_asked_again(self, api: FakeApi) -> None:
         api.play(Fault(content="no", finish_reason="content_filter", when="bad"))
         with pytest.warns(FailedRowsWarning):
@@ -289,6 +296,45 @@ class TestAnswersThatDoNotFit:
             pd.Series(["number: 5", "number: 6"]).mistral.extract(Small)
 
         assert mistral_nb.session().last_run.retry()["number"].tolist() == [5, 6]
+
+    def test_retry_gives_items_as_rows_where_the_verb_gave_them(self, api: FakeApi) -> None:
+        api.play(said({"name": "a", "items": [], "tags": ["x", "y"]}, None, "first"))
+        api.play(Fault(status=400, when="second"))
+        api.play(said({"name": "b", "items": [], "tags": ["z"]}, None, "second"))
+        with pytest.warns(FailedRowsWarning):
+            pd.Series(["first", "second"]).mistral.extract(Basket, explode="tags")
+        whole = mistral_nb.session().last_run.retry()
+
+        assert (whole["tags"].tolist(), whole.index.tolist(), whole["name"].tolist()) == (
+            ["x", "y", "z"],
+            [0, 0, 1],
+            ["a", "a", "b"],
+        )
+
+    def test_the_last_run_shows_what_the_verb_gave(self, api: FakeApi) -> None:
+        api.play(said({"name": "a", "items": [], "tags": ["x", "y"]}))
+        given = pd.Series(["first"]).mistral.extract(Basket, explode="tags")
+
+        pd.testing.assert_frame_equal(mistral_nb.session().last_run.column, given)
+
+
+@pytest.mark.usefixtures("api")
+class TestReceipt:
+    def test_it_says_that_rows_may_be_asked_again(self, letters: pd.DataFrame) -> None:
+        receipt = letters.mistral.extract("text", Small, dry_run=True)
+
+        assert (receipt.most_corrections, "does not fit is asked up to 2 times more" in str(receipt)) == (2, True)
+
+    def test_a_verb_whose_answers_are_not_corrected_says_nothing_of_it(self, letters: pd.DataFrame) -> None:
+        assert "not counted" not in str(letters.mistral.summarize("text", dry_run=True))
+
+    def test_jobs_correct_nothing_and_their_receipt_says_nothing_of_it(self, letters: pd.DataFrame) -> None:
+        assert "not counted" not in str(letters.mistral.extract("text", Small, mode="batch", dry_run=True))
+
+    def test_the_rows_of_a_preview_may_be_corrected(self, letters: pd.DataFrame) -> None:
+        receipt = letters.mistral.extract("text", Small, mode="preview+batch", preview=1, dry_run=True)
+
+        assert receipt.most_corrections == 2
 
 
 class TestManyRows:
@@ -329,6 +375,18 @@ class TestBadInput:
     def test_an_option_that_can_not_be_is_refused(self, letters: pd.DataFrame, option: Any) -> None:
         with pytest.raises(errors.InvalidOption, match=next(iter(option))):
             letters.mistral.extract("text", Invoice, **option)
+
+    @pytest.mark.parametrize("is_list", [False, True], ids=["field", "list"])
+    def test_masked_texts_are_refused_where_a_field_has_to_be_an_address(
+        self, api: FakeApi, letters: pd.DataFrame, is_list: bool
+    ) -> None:
+        address = {"type": "string", "format": "email"}
+        field = {"type": "array", "items": address} if is_list else address
+        schema = {"type": "object", "properties": {"mail": field}}
+        with pytest.raises(errors.InvalidSchema, match="'mail' has to be an e-mail address, and with mask="):
+            letters.mistral.extract("text", schema, mask=True)
+
+        assert api.requests == []
 
     def test_two_columns_of_one_name_are_refused_with_the_way_out(self, letters: pd.DataFrame) -> None:
         with pytest.raises(errors.InvalidSchema, match=r"named 'a\.b'[\s\S]*nested=\"object\""):
