@@ -45,7 +45,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="mistral-nb", description="Mistral's models for data analysts in Jupyter.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    demo = commands.add_parser("demo", help="classify and summarize sample tickets on the embedded model")
+    def command(name: str, purpose: str) -> argparse.ArgumentParser:
+        """Add a command whose own ``--help`` says its purpose too."""
+        return commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+
+    demo = command("demo", "classify and summarize sample tickets on the embedded model")
     demo.add_argument(
         "--model",
         default=DEFAULT_EMBEDDED_MODEL,
@@ -56,14 +60,14 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--yes", action="store_true", help="download missing weights without asking")
     demo.set_defaults(command=_demo)
 
-    serve = commands.add_parser("serve", help="serve the embedded model to any client of Mistral's API")
+    serve = command("serve", "serve the embedded model to any client of Mistral's API")
     serve.add_argument(
         "--port", type=_port, default=8177, help="port on this machine (default 8177); 0 takes any that is free"
     )
     serve.add_argument("--api-key", help="key that clients must send; default: a random one, which is printed")
     serve.set_defaults(command=_serve)
 
-    download = commands.add_parser("download-model", help="download the weights of an embedded model")
+    download = command("download-model", "download the weights of an embedded model")
     download.add_argument(
         "name",
         nargs="?",
@@ -74,24 +78,22 @@ def _parser() -> argparse.ArgumentParser:
     download.add_argument("--yes", action="store_true", help="do not ask")
     download.set_defaults(command=_download_model)
 
-    doctor = commands.add_parser(
-        "doctor", help="look at key, endpoint, files and packages; exit code 1 where one fails"
-    )
+    doctor = command("doctor", "look at key, endpoint, clock, models, files and packages; exit code 1 where one fails")
     doctor.add_argument("--json", action="store_true", help="print the findings as JSON")
     doctor.set_defaults(command=_doctor)
 
-    login = commands.add_parser("login", help="store an API key in the system's keyring; asks for it without an echo")
+    login = command("login", "store an API key in the system's keyring; asks for it without an echo")
     login.set_defaults(command=_login)
-    logout = commands.add_parser("logout", help="remove the key from the system's keyring")
+    logout = command("logout", "remove the key from the system's keyring")
     logout.set_defaults(command=_logout)
-    jobs = commands.add_parser("jobs", help="list batch jobs, and fetch the answers of those that have ended")
+    jobs = command("jobs", "list batch jobs, and fetch the answers of those that have ended")
     jobs.add_argument("--watch", action="store_true", help="go on until all have ended")
     jobs.add_argument(
         "--every", type=_positive, default=30, metavar="SECONDS", help="with --watch, look so often (default 30)"
     )
     jobs.set_defaults(command=_jobs)
 
-    usage = commands.add_parser("usage", help="what was used and what it cost, by every door and every kernel")
+    usage = command("usage", "what was used and what it cost, by every door and every kernel")
     usage.add_argument(
         "--since", default="7d", help='a span ("30d", "12h") or a date (default 7d); "all" for everything'
     )
@@ -101,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     usage.add_argument("--csv", metavar="FILE", help="write the table there")
     usage.set_defaults(command=_usage)
 
-    version = commands.add_parser("version", help="print the version")
+    version = command("version", "print the version")
     version.set_defaults(command=_version)
     return parser
 

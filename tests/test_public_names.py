@@ -4,10 +4,12 @@ import re
 import tomllib
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 import mistral_nb
+from mistral_nb import cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,6 +57,37 @@ def test_conda_gets_the_extras_that_the_readme_promises() -> None:
 
     assert extras <= set(PROJECT["optional-dependencies"])
     assert f"python{PROJECT['requires-python']}" in environment["dependencies"][0]
+
+
+def test_the_readme_lists_every_extra() -> None:
+    rows = re.findall(r"^\| (`[^|]*) \|", section("Start"), re.MULTILINE)
+
+    assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(PROJECT["optional-dependencies"])
+
+
+def test_the_readme_lists_every_verb() -> None:
+    listed = re.findall(r"^\| `(\w+)\(", section("The verbs"), re.MULTILINE)
+    accessor = type(pd.DataFrame().mistral)
+
+    assert sorted(listed) == sorted(
+        name for name, value in vars(accessor).items() if callable(value) and name[0] != "_"
+    )
+
+
+def test_the_readme_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = re.findall(r"`mistral-nb ([\w-]+)", "\n".join(re.findall(r"^\|.*", section("Public names"), re.MULTILINE)))
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--help"])
+
+    assert sorted(listed) == sorted(re.findall(r"^    ([\w-]+)", capsys.readouterr().out, re.MULTILINE))
+
+
+@pytest.mark.parametrize("command", ["demo", "doctor", "download-model", "jobs", "login", "serve", "usage"])
+def test_the_help_of_a_command_says_its_purpose(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, "--help"])
+
+    assert re.search(r"^[A-Z].*[a-z ]", capsys.readouterr().out, re.MULTILINE)
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

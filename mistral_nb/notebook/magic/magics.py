@@ -50,15 +50,17 @@ Line commands:
   %mistral ask TEXT         ask, with the options above before TEXT; so does %mistral TEXT of several words
                             answer << %mistral TEXT and answer = %mistral TEXT keep the answer
   %mistral models           the models that can be asked, with window and price, as a DataFrame
-  %mistral usage [SINCE] [GROUP …]  what was used and what it cost, e.g. %mistral usage 30d model day, as a DataFrame
+  %mistral usage            what was used and what it cost, as a DataFrame; %mistral usage 30d model day says since when,
+                            and by what it is grouped
   %mistral config           the settings that hold; %mistral config NAME=VALUE … sets them for this kernel
+                            %mistral config api_key asks for the key
   %mistral doctor           looks at key, endpoint, files and packages, with the fix of what is wrong; --json
   %mistral sessions         the conversations of --session
   %mistral reset [NAME]     forget one conversation, or all of them
   %mistral fix [HINT]       explain the last exception and propose a cell; shows what it sends
   %mistral insert           put the last answer's code into a cell below
   %mistral help             this text
-%%mistral_fim fills a gap in code: write <FILL> where it is."""
+%%mistral_fim fills a gap in code: write <FILL> where it is, or <FILL> and </FILL> around what it takes the place of."""
 
 
 @magics_class
