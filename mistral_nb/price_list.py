@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mistral_nb.catalogue import find_model, full_name, load_catalogue
 from mistral_nb.completion import TokenUsage
-from mistral_nb.errors import InvalidOption
+from mistral_nb.errors import InvalidOption, UnknownPrice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,15 @@ def price_of(model: str) -> ModelPrice | None:
     if _contracts and (agreed := _contracts.get(_identity(model))):
         return agreed
     return _published(model)
+
+
+def unknown_price(model: str, *, where: str) -> UnknownPrice:
+    """Return the error of a budget that can't be kept, with the line that makes the price known."""
+    example = '{"input_usd_per_million_tokens": 0.10, "output_usd_per_million_tokens": 0.40}'
+    return UnknownPrice(
+        f"The price of {model} {where} is not known, so no budget can be kept.",
+        f'Leave the budget out, or say the price: mistral_nb.prices(update={{"{model}": {example}}})',
+    )
 
 
 def has_contract_price(model: str) -> bool:

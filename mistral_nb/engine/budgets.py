@@ -11,7 +11,8 @@ from decimal import Decimal
 from mistral_nb.completion import CompletionRequest, RowRequest, TokenUsage
 from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.tokens import TokenCounter
-from mistral_nb.errors import BudgetReached, UnknownPrice
+from mistral_nb.errors import BudgetReached
+from mistral_nb.price_list import unknown_price
 
 Price = Callable[[TokenUsage], Decimal | None]
 
@@ -50,10 +51,7 @@ class Budgets:
         if any(budget.is_limited for budget in budgets):
             one = price(TokenUsage(prompt_tokens=1, completion_tokens=1))
             if one is None:
-                raise UnknownPrice(
-                    f"The price of {model} is not known here, so no budget can be kept.",
-                    "Leave the budget out, or use a model with a price, e.g. model='mistral-small-latest'.",
-                )
+                raise unknown_price(model, where="here")
             self._counter = counter() if one else None
 
     @property

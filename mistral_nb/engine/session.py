@@ -58,7 +58,8 @@ from mistral_nb.engine.structured import complete_as, structured_request
 from mistral_nb.engine.telemetry import occasion_now
 from mistral_nb.engine.text_groups import TextGroups
 from mistral_nb.engine.tokens import TokenCounter
-from mistral_nb.errors import InvalidOption, UnknownPrice
+from mistral_nb.errors import InvalidOption
+from mistral_nb.price_list import unknown_price
 from mistral_nb.refusal import check_answered
 from mistral_nb.setting_checks import checked_model_name
 from mistral_nb.settings import DEFAULT_MODELS, Settings, is_local
@@ -218,10 +219,7 @@ class Session:
         backend = self._provider.backend(name)
         price = self.cost_usd(name, TokenUsage())
         if price is None and options.budget_usd is not None:
-            raise UnknownPrice(
-                f"The price of {name} at {self.settings.server_url} is not known, so no budget can be kept.",
-                "Leave budget_usd out, or use a model with a price, e.g. model='mistral-small-latest'.",
-            )
+            raise unknown_price(name, where=f"at {self.settings.server_url}")
         plan = plan_rows(
             task,
             texts,

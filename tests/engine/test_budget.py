@@ -195,6 +195,13 @@ class TestRuns:
             pd.Series(["a bug"]).mistral.classify(LABELS, budget_usd=1)
         assert api.requests == []
 
+    def test_the_line_of_that_error_makes_the_price_known(self, api: FakeApi) -> None:
+        with pytest.raises(errors.UnknownPrice) as refused:
+            pd.Series(["a bug"]).mistral.classify(LABELS, budget_usd=1)
+        eval(refused.value.remedy.partition(": ")[2], {"mistral_nb": mistral_nb})
+
+        assert pd.Series(["a bug"]).mistral.classify(LABELS, budget_usd=1).tolist() == ["bug"]
+
     def test_a_model_without_a_price_refuses_a_budget(self, priced: FakeApi) -> None:
         with pytest.raises(errors.UnknownPrice, match="mistral-large-4-0"):
             pd.Series(["a bug"]).mistral.classify(LABELS, model="mistral-large-4-0", budget_usd=1)
