@@ -12,6 +12,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
 
 import mistral_nb
 from mistral_nb import price_list, settings
@@ -154,3 +156,22 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("node_modules"))
     subprocess.run([npm, "ci"], cwd=folder, check=True, capture_output=True)
     return folder / "node_modules"
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    """A real IPython shell with the extension loaded, as in a terminal."""
+    shell = InteractiveShell.instance()
+    with capture_output():
+        shell.run_line_magic("load_ext", "mistral_nb")
+    yield shell
+    with capture_output():
+        shell.run_line_magic("unload_ext", "mistral_nb")
+    InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def notebook(shell: InteractiveShell, monkeypatch: pytest.MonkeyPatch) -> InteractiveShell:
+    """The same shell, as a kernel has it: with displays that can be updated and cells below."""
+    monkeypatch.setattr(type(shell), "kernel", object(), raising=False)
+    return shell

@@ -26,8 +26,6 @@ from tests.engine.row_runs import LABELS, Gate, texts
 from tests.fake_api import FakeApi, Fault
 from tests.notebook.cells import ask
 
-pytest_plugins = ["tests.notebook.conftest"]
-
 ignores_failures = pytest.mark.filterwarnings("ignore::mistral_nb.notebook.progress.FailedRowsWarning")
 
 
