@@ -69,6 +69,7 @@ class ChatConversation:
         self._consents = Consents()
         self._prompted: set[int] = set()
         self._lock = threading.RLock()
+        self._facts_lock = threading.RLock()
         self.log = ChatLog(send)
         self._worker = Worker(self._answer, pulse=self.log.flush)
         self._tell_facts()
@@ -240,19 +241,20 @@ class ChatConversation:
         self._tell_facts()
 
     def _tell_facts(self) -> None:
-        budget = self.budget_usd
-        self.log.tell_facts(
-            {
-                **self._further_facts,
-                "model": self.model,
-                "models": model_choices(self.session, self.model),
-                "cost": cost_text(self.cost_usd),
-                "budget": None if budget is None else cost_text(budget),
-                "frames": [frame.as_json() for frame in self._frames],
-                "system": self.system_message() or "",
-                "tools": [{"name": tool.name, "asks": tool.needs_confirmation} for tool in self._tools.values()],
-            }
-        )
+        with self._facts_lock:  # what was read earlier, by a cell or the worker, is not told later
+            budget = self.budget_usd
+            self.log.tell_facts(
+                {
+                    **self._further_facts,
+                    "model": self.model,
+                    "models": model_choices(self.session, self.model),
+                    "cost": cost_text(self.cost_usd),
+                    "budget": None if budget is None else cost_text(budget),
+                    "frames": [frame.as_json() for frame in self._frames],
+                    "system": self.system_message() or "",
+                    "tools": [{"name": tool.name, "asks": tool.needs_confirmation} for tool in self._tools.values()],
+                }
+            )
 
 
 def model_choices(session: Session, current: str) -> list[str]:
