@@ -24,11 +24,12 @@ from mistral_nb.engine.in_flight import InFlight
 from mistral_nb.engine.limiter import Limiter, Reservation
 from mistral_nb.engine.occasion import Occasion
 from mistral_nb.engine.open_request import Report, may_be_billed
-from mistral_nb.engine.plan import UNANSWERED, RowsPlan
+from mistral_nb.engine.plan import RowsPlan
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.rows import CorrectedTask, RowsProgress
 from mistral_nb.engine.run_requests import RunRequests
 from mistral_nb.engine.shared_questions import SharedQuestions
+from mistral_nb.engine.text_outcomes import TextOutcomes
 from mistral_nb.engine.tokens import estimated_tokens
 from mistral_nb.engine.units import Unit, UnitQueue
 from mistral_nb.errors import AskedFor, InvalidAnswer, MistralNotebookError, Refused
@@ -69,9 +70,9 @@ class Sender:
         report: Report,
         on_progress: Callable[[RowsProgress], None],
     ) -> None:
-        self.errors: dict[int, MistralNotebookError] = {}
+        self._outcomes = TextOutcomes(plan)
+        self.errors, self.progress = self._outcomes.errors, self._outcomes.progress
         self.bill = Bill()
-        self.progress = plan.progress
         self._plan = plan
         self._backend = backend
         self._limiter = limiter
@@ -89,12 +90,11 @@ class Sender:
             on_abandoned=self._take_over,
         )
         self._queue = UnitQueue(
-            plan, limiter=limiter, packs_rows=backend.packs_rows, is_open=self._is_open, mine=self._shared.mine
+            plan, limiter=limiter, packs_rows=backend.packs_rows, is_open=self._outcomes.is_open, mine=self._shared.mine
         )
         self._requests = RunRequests(occasion=occasion, model=plan.model, report=report)
         self._sending: set[asyncio.Task[None]] = set()
         self._delayed: dict[Unit, asyncio.TimerHandle] = {}
-        self._answered_alone: set[int] = set()
         self._unkept: list[_Answered] = []
         self._failures_in_a_row = 0
         self._news = asyncio.Event()
@@ -250,7 +250,7 @@ class Sender:
         for answered in batch:
             is_alone = len(answered.unit.numbers) == 1
             for number, answer in answered.answers.items():
-                if self._is_the_rows(number, asked_alone=is_alone) and (is_alone or number not in accepted):
+                if self._outcomes.takes(number, asked_alone=is_alone) and (is_alone or number not in accepted):
                     accepted[number] = answer
         if accepted and self._plan.options.uses_cache:
             try:
@@ -262,20 +262,13 @@ class Sender:
             mine = {number: answer for number, answer in answers.items() if accepted.get(number) is answer}
             self.bill.share(unit.numbers, mine, usage, cost_usd)
             for number, answer in mine.items():
-                self._settle(number, answer.value)
+                self._outcomes.settle(number, answer.value)
                 self._shared.tell(number, answer)
             for number in unit.numbers:
-                if number not in answers and self._is_open(number):
+                if number not in answers and self._outcomes.is_open(number):
                     self._queue.ask_alone(number)
         self._on_progress(self.progress)
         self._news.set()
-
-    def _is_the_rows(self, number: int, *, asked_alone: bool) -> bool:
-        """Whether an answer is the row's: the first one, but one that was asked alone goes before one that shared its request."""
-        if asked_alone and number not in self._answered_alone:
-            self._answered_alone.add(number)
-            return True
-        return not asked_alone and self._is_open(number)
 
     def _failed(self, unit: Unit, error: MistralNotebookError) -> None:
         """Stop, try again, split, or give the row its error: whichever the error asks for."""
@@ -327,9 +320,7 @@ class Sender:
         self._news.set()
 
     def _take_from_elsewhere(self, number: int, value: Any) -> None:
-        if self._is_open(number):
-            self.progress.cached += self._plan.rows_of[number]
-        self._settle(number, value)
+        self._outcomes.settle(number, value, is_from_elsewhere=True)
         self._on_progress(self.progress)
         self._news.set()
 
@@ -337,29 +328,10 @@ class Sender:
         self._queue.add(number)
         self._news.set()
 
-    def _settle(self, number: int, value: Any) -> None:
-        """Give the value to every row that waits for it."""
-        rows = self._plan.rows_of[number]
-        if self._is_open(number):
-            self.progress.done += rows
-        elif (
-            error := self.errors.pop(number, None)
-        ) is not None:  # given up, and then answered by a request that audits
-            self.progress.failed -= rows
-            self.progress.refused -= rows if isinstance(error, Refused) else 0
-        self._plan.values[number] = value
-
     def _give_up(self, number: int, error: MistralNotebookError) -> None:
-        rows = self._plan.rows_of[number]
-        self.errors[number] = error
-        self.progress.failed += rows
-        self.progress.refused += rows if isinstance(error, Refused) else 0
-        self.progress.done += rows
+        self._outcomes.give_up(number, error)
         self._shared.tell(number, None)
         self._on_progress(self.progress)
-
-    def _is_open(self, number: int) -> bool:
-        return self._plan.values[number] is UNANSWERED and number not in self.errors
 
     # Money.
 
@@ -374,7 +346,7 @@ class Sender:
                 timer.cancel()
                 self._queue.ask_again(delayed)
             self._delayed.clear()
-            numbers = [number for number in [*unit.numbers, *self._queue.drain()] if self._is_open(number)]
+            numbers = [number for number in [*unit.numbers, *self._queue.drain()] if self._outcomes.is_open(number)]
             error = self._budgets.reached(most_usd, left=f"{len(set(numbers)):,} texts")
             for number in dict.fromkeys(numbers):
                 self._give_up(number, error)
