@@ -4,12 +4,8 @@ Keeps to itself: which backend answers which model, the cache, the retries, the 
 Promises: plain calls (no await) that Ctrl-C cancels; one session per kernel for all doors, replaced when the settings change.
 """
 
-import threading
-import weakref
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from decimal import Decimal
-from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -37,29 +33,27 @@ from mistral_nb.engine.cache import AnswerCache
 from mistral_nb.engine.chat_request import Messages, chat_request, shortened
 from mistral_nb.engine.column_run import ColumnRun
 from mistral_nb.engine.database import Database
-from mistral_nb.engine.estimate import receipt_for
 from mistral_nb.engine.fold import FoldTask
 from mistral_nb.engine.fold_run import FoldRun
 from mistral_nb.engine.ledger import Ledger
 from mistral_nb.engine.model_kinds import checked_kind
 from mistral_nb.engine.occasion import Occasion
-from mistral_nb.engine.open_request import EndedRequest, kept_record
-from mistral_nb.engine.plan import RowsPlan, plan_rows
+from mistral_nb.engine.open_calls import OpenCalls
+from mistral_nb.engine.plan import RowsPlan
 from mistral_nb.engine.provider import Provider
 from mistral_nb.engine.questions import Questions, RequestT
 from mistral_nb.engine.receipt import Receipt
 from mistral_nb.engine.request_record import Operation
 from mistral_nb.engine.retirement import warn_of_retirement
 from mistral_nb.engine.retry import RetryPolicy
+from mistral_nb.engine.row_questions import RowQuestions
 from mistral_nb.engine.rows import DistinctTexts, RowTask, RunOptions
-from mistral_nb.engine.rows_run import OnProgress, RowsRun
-from mistral_nb.engine.sending import Sender
+from mistral_nb.engine.rows_run import RowsRun
 from mistral_nb.engine.structured import complete_as, structured_request
 from mistral_nb.engine.telemetry import occasion_now
 from mistral_nb.engine.text_groups import TextGroups
 from mistral_nb.engine.tokens import TokenCounter
 from mistral_nb.errors import InvalidOption
-from mistral_nb.price_list import unknown_price
 from mistral_nb.refusal import check_answered
 from mistral_nb.setting_checks import checked_model_name
 from mistral_nb.settings import DEFAULT_MODELS, Settings, is_local
@@ -99,10 +93,7 @@ class Session:
         self._retry = retry or RetryPolicy()
         self.books = Books(settings, self._database, self._provider)
         self._questions = Questions(self._provider, self.books, self._retry)
-        self._lock = threading.Lock()
-        self._calls = 0
-        self._is_replaced = False
-        self._runs: weakref.WeakSet[RowsRun] = weakref.WeakSet()
+        self._calls = OpenCalls(self.close)
         self.batches = Batches(
             settings,
             self._provider,
@@ -112,6 +103,15 @@ class Session:
             ledger=self.ledger,
             report=self.books.tell_others,
             execute=self._run,
+        )
+        self._rows = RowQuestions(
+            self._provider,
+            self.account,
+            self.books,
+            cache=self.cache,
+            batches=self.batches,
+            retry=self._retry,
+            calls=self._calls,
         )
 
     def complete(
@@ -172,7 +172,7 @@ class Session:
             check_answered(answer)
             return answer
         form = answer_schema(schema)
-        with self._in_use():
+        with self._calls.one():
             return complete_as(structured_request(request, form), form, self._complete)
 
     def stream(self, prompt: "Messages | CompletionRequest", **options: Any) -> Generator[Delta]:
@@ -183,7 +183,7 @@ class Session:
         """
         request = prompt if isinstance(prompt, CompletionRequest) else self.request(prompt, **options)
         pieces = background_loop.iterate(self._questions.stream(request))
-        return self._warning_after(self._while_in_use(pieces))
+        return self._warning_after(self._calls.one_while(pieces))
 
     def request(
         self,
@@ -215,42 +215,15 @@ class Session:
         UnknownPrice
             There is a budget, and no price to keep it with.
         """
-        name, options = self.model_name(model), options or RunOptions()
-        backend = self._provider.backend(name)
-        price = self.cost_usd(name, TokenUsage())
-        if price is None and options.budget_usd is not None:
-            raise unknown_price(name, where=f"at {self.settings.server_url}")
-        plan = plan_rows(
-            task,
-            texts,
-            model=name,
-            options=options,
-            cache=self.cache,
-            endpoint=backend.endpoint,
-            answering_model=backend.answering_model(name) if texts.texts else name,
-        )
-        plan.progress.cost_usd = price
-        self.batches.read(plan)
-        return plan
+        return self._rows.plan(task, texts, model=self.model_name(model), options=options or RunOptions())
 
     def rows_per_request(self, plan: RowsPlan) -> int:
         """Return how many rows would share a request of what the plan is to ask."""
-        limiter = self._provider.limiter(plan.model)
-        at_once = min(limiter.max_concurrency, limiter.burst_requests)
-        packs = self._provider.backend(plan.model).packs_rows
-        return plan.packs_up_to(requests_at_once=at_once, backend_packs=packs)
+        return self._rows.rows_per_request(plan)
 
     def receipt(self, plan: RowsPlan) -> Receipt:
         """Return what the plan would send and cost; nothing is sent."""
-        has_batch = self.batches.lacking(plan.model) is None
-        return receipt_for(
-            plan,
-            rows_per_request=self.rows_per_request(plan),
-            counter=self.token_counter(plan.model),
-            limiter=self._provider.limiter(plan.model),
-            price=lambda usage: self.cost_usd(plan.model, usage),
-            batch_price=lambda usage: self.cost_usd(plan.model, usage, is_batch=True) if has_batch else None,
-        )
+        return self._rows.receipt(plan)
 
     def run(self, plan: RowsPlan, *, budget: Budget | None = None, occasion: Occasion | None = None) -> RowsRun:
         """Return a run of the plan, not yet begun.
@@ -262,41 +235,7 @@ class Session:
         occasion
             What it is a part of; else what is going on now.
         """
-        model, asked_on = plan.model, occasion or occasion_now(plan.task.verb)
-        # Made here, in the caller's thread: loading a tokenizer takes a second.
-        budgets = self.books.budgets(model, asked_on, budget or Budget(plan.options.budget_usd))
-        span, thread = None, threading.get_ident()
-
-        def sender(on_progress: OnProgress) -> Sender:
-            nonlocal span
-            part_of_run, span = self.books.telemetry.run_began(asked_on, model=model, rows=plan.progress.total)
-            return Sender(
-                plan,
-                backend=self._provider.backend(model),
-                limiter=self._provider.limiter(model),
-                cache=self.cache,
-                in_flight=self.account.in_flight,
-                retry=self._retry,
-                price=partial(self.cost_usd, model),
-                budgets=budgets,
-                occasion=part_of_run,
-                report=self.books.report,
-                on_progress=on_progress,
-            )
-
-        def ended() -> None:
-            self.books.telemetry.run_ended(span, plan.progress)
-            if plan.progress.cached:
-                saved_usd = self.cost_usd(model, plan.kept_usage)
-                self.books.report(
-                    EndedRequest(kept_record(asked_on, plan.progress.cached, model=model, saved_usd=saved_usd))
-                )
-            if threading.get_ident() == thread:  # a warning in a thread of ours is nobody's
-                self.books.alerts.warn()
-
-        run = RowsRun(plan, sender=sender, in_use=self._in_use, ended=ended)
-        self._runs.add(run)
-        return run
+        return self._rows.run(plan, budget=budget, occasion=occasion)
 
     def fold(self, task: FoldTask, groups: TextGroups, *, model: str | None, options: RunOptions) -> FoldRun:
         """Return a run that makes one answer of each group's texts, not yet begun."""
@@ -397,8 +336,7 @@ class Session:
 
     def close(self) -> None:
         """Stop runs in the background, close connections and files; the embedded server ends a little after its last client."""
-        for run in list(self._runs):
-            run.cancel()
+        self._rows.cancel_all()
         self._provider.close()
         self.ledger.write()
         self._database.close()
@@ -413,32 +351,11 @@ class Session:
 
     def retire(self) -> None:
         """Close as soon as no call is under way: other settings hold from now on, but nothing already asked is cut."""
-        with self._lock:
-            self._is_replaced = True
-            is_idle = self._calls == 0
-        if is_idle:
-            self.close()
+        self._calls.close_after_last()
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        with self._in_use():
+        with self._calls.one():
             return background_loop.run(coroutine)
-
-    @contextmanager
-    def _in_use(self) -> Iterator[None]:
-        with self._lock:
-            self._calls += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._calls -= 1
-                is_last = self._is_replaced and self._calls == 0
-            if is_last:
-                self.close()
-
-    def _while_in_use(self, pieces: Generator[T]) -> Generator[T]:
-        with self._in_use(), closing(pieces):
-            yield from pieces
 
     def _complete(self, request: CompletionRequest) -> Completion:
         backend = self._provider.backend(request.model)

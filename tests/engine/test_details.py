@@ -239,7 +239,7 @@ class TestDryRun:
     def test_its_prompt_tokens_are_those_that_are_then_sent(
         self, priced: FakeApi, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from mistral_nb.engine.session import Session
+        from mistral_nb.engine.provider import Provider
         from mistral_nb.engine.tokens import TokenCounter
 
         class Counter(TokenCounter):
@@ -248,7 +248,7 @@ class TestDryRun:
             def prompt_tokens(self, request: Any) -> int:
                 return prompt_tokens(request.body())
 
-        monkeypatch.setattr(Session, "token_counter", lambda self, model: Counter(None, has_settings=False))
+        monkeypatch.setattr(Provider, "token_counter", lambda self, model: Counter(None, has_settings=False))
         mistral_nb.configure(requests_per_minute=60)
         receipt = pd.Series(texts(100)).mistral.classify(LABELS, dry_run=True)
         pd.Series(texts(100)).mistral.classify(LABELS)
