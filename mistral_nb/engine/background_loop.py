@@ -157,9 +157,10 @@ class BackgroundLoop:
 
 def _wait(future: "Future[T]", *, is_stoppable: bool) -> T:
     poll_seconds = STOP_POLL_SECONDS if is_stoppable and _stop.get() is not None else _POLL_SECONDS
-    while not wait([future], timeout=poll_seconds).done:
+    while not future.done():
         if is_stoppable:
-            raise_if_stopped()
+            raise_if_stopped()  # before the wait: the pieces of a quick answer each come within it
+        wait([future], timeout=poll_seconds)
     return future.result()
 
 
