@@ -90,7 +90,7 @@ class TestDoors:
 
     @pytest.mark.parametrize(
         ("said", "shown"),
-        [("/data/churn.ipynb", "/data/churn.ipynb"), ("{home}/work/churn.ipynb", "~/work/churn.ipynb")],
+        [("/data/churn.ipynb", "/data/churn.ipynb"), ("{home}/study/churn.ipynb", "~/study/churn.ipynb")],
     )
     def test_the_notebook_is_the_one_that_jupyter_names(
         self, api: FakeApi, monkeypatch: pytest.MonkeyPatch, said: str, shown: str
