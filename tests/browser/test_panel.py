@@ -23,7 +23,8 @@ from tests.browser.jupyterlab import (
 from tests.browser.panel_module import PNG
 from tests.fake_api import FakeApi, Fault
 
-pytestmark = pytest.mark.browser
+# JupyterLab was seen to lose a page's first message, in one run of several: such a test is run once more, and the report says so.
+pytestmark = [pytest.mark.browser, pytest.mark.flaky(reruns=2)]
 
 IMPORT = "import mistral_nb"
 CHAT = "panel = mistral_nb.chat()"
