@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from mistral_nb.errors import InvalidAnswer, InvalidSchema
+from mistral_nb.nested_dtype import FieldsOf, Holds, ListOf, MapOf, NestedDtype
 from mistral_nb.strict_schema import WRAPPED, StrictSchema
 
 Nested = Literal["columns", "object"]
@@ -37,6 +38,8 @@ class SchemaColumn:
         pandas' name of the dtype; None for a category, whose `categories` it has.
     node
         Of the schema.
+    holds
+        What is in its lists and objects; None where that may be anything, and where it has neither.
     """
 
     name: str
@@ -44,13 +47,16 @@ class SchemaColumn:
     dtype: str | None
     categories: tuple[Any, ...]
     node: Mapping[str, Any]
+    holds: Holds = None
 
     @property
     def pandas_dtype(self) -> Any:
-        """The dtype, or its name."""
+        """The dtype, or its name; for lists and objects a `NestedDtype`."""
         from pandas import CategoricalDtype
 
-        return CategoricalDtype(list(self.categories)) if self.dtype is None else self.dtype
+        if self.dtype is None:
+            return CategoricalDtype(list(self.categories))
+        return NestedDtype(self.holds) if self.dtype == "object" else self.dtype
 
     @property
     def is_list(self) -> bool:
@@ -169,10 +175,38 @@ def _columns_of(
 
 def _column(schema: StrictSchema, path: tuple[str, ...], node: Mapping[str, Any]) -> SchemaColumn:
     node = _single(schema, node)
-    words = [word for word in node.get("enum", [node["const"]] if "const" in node else []) if word is not None]
+    words = _words(node)
     if words and all(isinstance(word, str) for word in words):
         return SchemaColumn(".".join(path), path, None, tuple(dict.fromkeys(words)), node)
-    return SchemaColumn(".".join(path), path, _dtype_of(schema, node, words), (), node)
+    dtype = _dtype_of(schema, node, words)
+    holds = _holds(schema, node, frozenset()) if dtype == "object" else None
+    return SchemaColumn(".".join(path), path, dtype, (), node, holds)
+
+
+def _words(node: Mapping[str, Any]) -> list[Any]:
+    """Return the values that a node chooses from; none where any will do."""
+    return [word for word in node.get("enum", [node["const"]] if "const" in node else []) if word is not None]
+
+
+def _holds(schema: StrictSchema, node: Any, seen: frozenset[str]) -> Holds:
+    """Return what the values of a node are in lists and objects; anything where it contains itself."""
+    reference = _reference(schema, node)
+    if reference and reference in seen:
+        return None
+    inside = seen | {reference}
+    found = _single(schema, node)
+    if found.get("properties"):
+        return FieldsOf({name: _holds(schema, inner, inside) for name, inner in found["properties"].items()})
+    if "prefixItems" in found:
+        return ListOf(None)
+    if found.get("type") == "array" or "items" in found:
+        return ListOf(_holds(schema, found.get("items", True), inside))
+    if found.get("type") == "object" and isinstance(found.get("additionalProperties"), Mapping):
+        return MapOf(_holds(schema, found["additionalProperties"], inside))
+    dtype = _dtype_of(schema, found, _words(found))
+    if dtype == _DATE_DTYPE:  # in JSON, dates are text
+        return "string"
+    return None if dtype == "object" else dtype
 
 
 def _dtype_of(schema: StrictSchema, node: Mapping[str, Any], words: list[Any]) -> str:

@@ -9,12 +9,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.cache import KeptAnswer
+from mistral_nb.engine.dtype_families import in_family, spread
 from mistral_nb.engine.rows import ColumnsOfAnswers, ColumnsOfRecords, DistinctTexts, RowsResult
-from mistral_nb.engine.vectors import VectorDtype
 from mistral_nb.errors import NotText, UnknownColumn
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 
@@ -61,8 +60,7 @@ def distinct_texts(column: "pd.Series[Any]") -> DistinctTexts:
     name = column.name
     place = "series" if name is None else f"df[{name!r}]"
     cast = f'{place}.astype("string")'
-    is_text = pd.api.types.is_string_dtype(column.dtype) or isinstance(column.dtype, pd.CategoricalDtype)
-    if not is_text and column.dtype != object and not column.isna().all():
+    if not _is_text(column.dtype) and column.dtype != object and not column.isna().all():
         raise NotText(
             f"Column {name!r} has dtype {column.dtype}, not text.", f"If it should be read as text, cast it: {cast}"
         )
@@ -84,6 +82,17 @@ def distinct_texts(column: "pd.Series[Any]") -> DistinctTexts:
     return DistinctTexts(number_of[codes], texts)
 
 
+def _is_text(dtype: Any) -> bool:
+    import pandas as pd
+
+    if isinstance(dtype, pd.ArrowDtype):
+        import pyarrow as pa
+
+        kind = dtype.pyarrow_dtype
+        return pa.types.is_dictionary(kind) or pd.api.types.is_string_dtype(dtype)
+    return isinstance(dtype, pd.CategoricalDtype) or pd.api.types.is_string_dtype(dtype)
+
+
 def texts_to_ask(column: "pd.Series[Any]", further_texts: Sequence[str]) -> DistinctTexts:
     """Return the column's distinct texts, and after them the further ones that are not among them; these only where it has any."""
     texts = distinct_texts(column)
@@ -101,13 +110,13 @@ def _no_text(name: object, value: object, cast: str) -> NotText:
 
 
 def values_of(column: "pd.Series[Any]", result: RowsResult, *, dtype: Any) -> "pd.Series[Any] | pd.DataFrame":
-    """Return the values with the index of the column that was read; missing where there is none.
+    """Return the values with the index of the column that was read, in its family of dtypes; missing where there is none.
 
     One column of values has the name of the one that was read; several have the names in `dtype`.
     """
     import pandas as pd
 
-    arrays = _value_arrays(result, dtype)
+    arrays = _value_arrays(result, dtype, like=column.dtype)
     if isinstance(dtype, Mapping | ColumnsOfRecords | ColumnsOfAnswers):
         return pd.DataFrame(arrays, index=column.index, columns=list(arrays))
     return pd.Series(arrays["value"], index=column.index, name=column.name)
@@ -168,10 +177,11 @@ def details_frame(
     Returns
     -------
     DataFrame
-        Index of the column; columns value (or those of a `dtype` for several), error (class, str), from_cache (boolean), model,
-        response_id (str), prompt_tokens, completion_tokens (Int64), cost_usd (Float64), latency_seconds (Float64), finish_reason
-        (str). Tokens and cost are what this run paid, so that their sums are its bill: 0 for rows that took a kept answer, or the
-        answer of an equal row further up. Where values have a column of such a name, the answer's gets the suffix "_of_answer".
+        Index of the column, its family of dtypes; columns value (or those of a `dtype` for several), error (class, str),
+        from_cache (boolean), model, response_id (str), prompt_tokens, completion_tokens (Int64), cost_usd (Float64),
+        latency_seconds (Float64), finish_reason (str). Tokens and cost are what this run paid, so that their sums are its bill: 0
+        for rows that took a kept answer, or the answer of an equal row further up. Where values have a column of such a name, the
+        answer's gets the suffix "_of_answer".
     """
     import numpy as np
     import pandas as pd
@@ -187,32 +197,38 @@ def details_frame(
     errors = [type(result.errors[number]).__name__ if number in result.errors else None for number in texts]
     is_kept = [row is None and value is not None for row, value in zip(paid, result.values, strict=True)]
 
-    def spread(values: list[Any], dtype: str) -> Any:
-        return _spread(values, numbers, dtype)
+    def of_rows(values: list[Any], dtype: str) -> Any:
+        return spread(values, numbers, in_family(dtype, column.dtype))
 
     def once(values: list[Any], dtype: str) -> Any:
-        column_of_values = spread(values, dtype)
+        column_of_values = of_rows(values, dtype)
         column_of_values[is_asked & ~pays] = 0
         return column_of_values
 
-    values = _value_arrays(result, dtype)
+    values = _value_arrays(result, dtype, like=column.dtype)
     of_answer = {
-        "error": spread(errors, "str"),
-        "from_cache": spread(is_kept, "boolean"),
-        "model": spread([answer and answer.model for answer in answers], "str"),
-        "response_id": spread([answer and answer.response_id for answer in answers], "str"),
+        "error": of_rows(errors, "str"),
+        "from_cache": of_rows(is_kept, "boolean"),
+        "model": of_rows([answer and answer.model for answer in answers], "str"),
+        "response_id": of_rows([answer and answer.response_id for answer in answers], "str"),
         "prompt_tokens": once([0 if row is None else row.prompt_tokens for row in paid], "Int64"),
         "completion_tokens": once([0 if row is None else row.completion_tokens for row in paid], "Int64"),
         "cost_usd": once([0.0 if row is None else _dollars(row.cost_usd) for row in paid], "Float64"),
-        "latency_seconds": spread([answer and (answer.latency_seconds or None) for answer in answers], "Float64"),
-        "finish_reason": spread([answer and answer.finish_reason for answer in answers], "str"),
+        "latency_seconds": of_rows([answer and (answer.latency_seconds or None) for answer in answers], "Float64"),
+        "finish_reason": of_rows([answer and answer.finish_reason for answer in answers], "str"),
     }
     columns = values | {f"{name}_of_answer" if name in values else name: array for name, array in of_answer.items()}
     return pd.DataFrame(columns, index=column.index)
 
 
-def _value_arrays(result: RowsResult, dtype: Any) -> dict[str, Any]:
-    """Return the values of all rows, by the name of their column; "value" where they have but one."""
+def _value_arrays(result: RowsResult, dtype: Any, *, like: Any) -> dict[str, Any]:
+    """Return the values of all rows, by the name of their column; "value" where they have but one.
+
+    Parameters
+    ----------
+    like
+        The dtype of the column that was read, whose family they have.
+    """
     values, numbers = result.values, result.texts.numbers
     if isinstance(dtype, ColumnsOfAnswers):
         dtype = dtype.of([value for value in values if value is not None])
@@ -220,30 +236,11 @@ def _value_arrays(result: RowsResult, dtype: Any) -> dict[str, Any]:
         values = [None if value is None else dtype.cells(value) for value in values]
         dtype = dtype.dtypes
     if not isinstance(dtype, Mapping):
-        return {"value": _spread(values, numbers, dtype)}
+        return {"value": spread(values, numbers, in_family(dtype, like))}
     return {
-        name: _spread([None if value is None else value.get(name) for value in values], numbers, each)
+        name: spread([None if value is None else value.get(name) for value in values], numbers, in_family(each, like))
         for name, each in dtype.items()
     }
-
-
-def _spread(values: list[Any], numbers: "np.ndarray[Any, Any]", dtype: Any) -> Any:
-    """Return an array with the value of each row's text; missing where the row has none."""
-    import numpy as np
-    import pandas as pd
-
-    if isinstance(dtype, VectorDtype):
-        return dtype.spread(values, numbers)
-    if dtype is object or dtype == "object":  # lists, of which pandas would make a table
-        return np.fromiter((_own_copy(values[number]) if number >= 0 else None for number in numbers), dtype=object)
-    if not values:  # nothing can be taken from nothing
-        return pd.array([None] * len(numbers), dtype=dtype)
-    return pd.array(values, dtype=dtype).take(numbers, allow_fill=True)
-
-
-def _own_copy(value: Any) -> Any:
-    """Return the value so that changing one row's list changes no other's."""
-    return value.copy() if isinstance(value, list | dict) else value
 
 
 def _dollars(amount: Any) -> float | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.columns import distinct_texts
+from mistral_nb.engine.dtype_families import holds_text
 from mistral_nb.engine.records import record_text
 from mistral_nb.errors import InvalidOption
 from mistral_nb.masking.kinds import detectors, report_of
@@ -91,10 +92,9 @@ class MaskedColumn:
 
         dtype: Any = values.dtype
         is_object = pd.api.types.is_object_dtype(dtype)
-        if not is_object and not isinstance(dtype, pd.StringDtype):
+        if not is_object and not holds_text(dtype):
             return values
-        changed = np.empty(len(values), dtype=object)
-        changed[:] = values.array
+        changed = np.fromiter(values.array, dtype=object, count=len(values))
         of_rows = [self._shared] * len(values) if self._is_mixed else self.originals
         for row, (value, originals) in enumerate(zip(changed, of_rows, strict=True)):
             if originals and isinstance(value, str | list | dict):

@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from mistral_nb.engine.dtype_families import text_dtype
 from mistral_nb.errors import InvalidOption, NotText, UnknownColumn
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _MOST_EXACT = 2**53
 def record_texts(
     frame: "pd.DataFrame", columns: Sequence[str], *, fill: str | Mapping[str, str] | None = None
 ) -> "pd.Series[Any]":
-    """Return the values of these columns as one JSON object per row, with the frame's index.
+    """Return the values of these columns as one JSON object per row, with the frame's index, in their family of dtypes.
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ def record_texts(
     fills = _fills(fill, columns)
     written = [_written(frame[name], fills.get(name)) for name in columns]
     records = [None if None in values else record_text(columns, values) for values in zip(*written, strict=True)]
-    return pd.Series(records, index=frame.index, dtype=object)
+    return pd.Series(records, index=frame.index, dtype=text_dtype(frame[name].dtype for name in columns))
 
 
 def record_text(columns: Iterable[str], values: Iterable[str | None]) -> str:

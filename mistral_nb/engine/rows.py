@@ -107,7 +107,7 @@ class RowTask(Protocol):
         """The pandas dtype (or its name) of the values.
 
         A mapping of names to dtypes makes each value a JSON object and the result a frame with these columns; what an object
-        lacks is missing. Lists and objects have dtype `object`. Also
+        lacks is missing. Lists and objects have dtype `object`, or better a `NestedDtype`, which says what they hold. Also
         `ColumnsOfRecords`, `ColumnsOfAnswers`, and `VectorDtype`.
         """
 

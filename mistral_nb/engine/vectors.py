@@ -2,10 +2,11 @@
 
 Keeps to itself: the bytes of a kept vector (32-bit floats, little-endian), and the size of the blocks that are compared at a time.
 Promises: exact cosine similarity of every pair that is asked for, from -1 to 1; beside the kept vectors themselves, memory for one
-block only; nothing is copied to make a column.
+block only; nothing is copied to make a column of arrays.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.errors import InvalidAnswer
@@ -32,15 +33,41 @@ def vector_bytes(numbers: Sequence[float]) -> bytes:
     return vector.tobytes()
 
 
+@dataclass(frozen=True, slots=True)
 class VectorDtype:
-    """The dtype of a column of vectors, for `mistral_nb.engine.columns`: `object`, with a float32 array in each row."""
+    """The dtype of a column of vectors: `object`, with a float32 array in each row; or Arrow's lists of float32.
 
-    def spread(self, values: Sequence[bytes | None], numbers: "Numbers") -> "np.ndarray[Any, Any]":
+    Attributes
+    ----------
+    is_arrow
+        Whether it is Arrow's.
+    """
+
+    is_arrow: bool = False
+
+    def spread(self, values: Sequence[bytes | None], numbers: "Numbers") -> Any:
         """Return an array with the vector of each row's text (read-only, shared by equal texts); None where the row has none."""
         import numpy as np
 
+        if self.is_arrow:
+            return _arrow_lists([values[number] if number >= 0 else None for number in numbers.tolist()])
         vectors = [None if value is None else np.frombuffer(value, dtype=_FLOAT32) for value in values]
         return np.fromiter((vectors[number] if number >= 0 else None for number in numbers), dtype=object)
+
+
+def _arrow_lists(rows: Sequence[bytes | None]) -> Any:
+    """Return the vectors of rows as lists, which have one block of memory."""
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+    item_bytes = np.dtype(_FLOAT32).itemsize
+    offsets = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum([0 if row is None else len(row) // item_bytes for row in rows], out=offsets[1:])
+    items = pa.array(np.frombuffer(b"".join(row for row in rows if row is not None), dtype=_FLOAT32))
+    is_missing = pa.array([row is None for row in rows], type=pa.bool_())
+    lists = pa.LargeListArray.from_arrays(pa.array(offsets), items, mask=is_missing)
+    return pd.arrays.ArrowExtensionArray(lists)
 
 
 def matrix_of(values: Sequence[bytes | None], numbers: "Numbers") -> "Floats":

@@ -1,12 +1,13 @@
 """Lists of extracted values as rows of their own.
 
 Promises: what pandas' ``explode`` promises: the index is repeated, an empty list is a row without item; and the dtypes are the
-schema's, also where there is no row.
+schema's, in the family of the column of lists, also where there is no row.
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mistral_nb.engine.dtype_families import array_of, in_family
 from mistral_nb.errors import InvalidOption, UnknownColumn
 from mistral_nb.schema_columns import SchemaColumn
 
@@ -49,7 +50,10 @@ def exploded(frame: "pd.DataFrame", column: SchemaColumn, items: Sequence[Schema
 
     long = frame.explode(column.name)
     found = [None if _is_missing(item) else item for item in long[column.name].array]
-    arrays = {item.name: pd.array([item.cell(each) for each in found], dtype=item.pandas_dtype) for item in items}
+    like = frame[column.name].dtype
+    arrays = {
+        item.name: array_of([item.cell(each) for each in found], in_family(item.pandas_dtype, like)) for item in items
+    }
     at = frame.columns.get_loc(column.name)
     assert isinstance(at, int), "names are distinct"
     before, after = long.iloc[:, :at], long.iloc[:, at + 1 :]
@@ -58,4 +62,6 @@ def exploded(frame: "pd.DataFrame", column: SchemaColumn, items: Sequence[Schema
 
 
 def _is_missing(item: Any) -> bool:
-    return item is None or (isinstance(item, float) and item != item)  # NaN is what explode puts in
+    import pandas as pd
+
+    return item is None or item is pd.NA or (isinstance(item, float) and item != item)  # NaN is what explode puts in

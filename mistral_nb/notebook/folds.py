@@ -84,6 +84,7 @@ def folded(
 
     from mistral_nb.engine.columns import distinct_texts
     from mistral_nb.engine.current import current_session
+    from mistral_nb.engine.dtype_families import text_dtype
     from mistral_nb.engine.masked_column import masked_column
     from mistral_nb.engine.occasion import asked_through
     from mistral_nb.engine.text_groups import by_group, each_alone
@@ -111,5 +112,7 @@ def folded(
         number_of[groups.names.get_indexer_for(rows.index)] = np.arange(len(rows))
         folded(column, task, Grouping(number_of[groups.group_of_row], rows.index), **same)
 
-    source = column if groups is None else pd.Series(index=groups.names, name=column.name, dtype=object)
+    source = (
+        column if groups is None else pd.Series(index=groups.names, name=column.name, dtype=text_dtype([column.dtype]))
+    )
     return executed(source, run, run.dtype, masked=masked, again=again, give=give, chosen=chosen, session=session)

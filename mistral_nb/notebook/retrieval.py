@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.budget import Budget
+from mistral_nb.engine.dtype_families import beside
 from mistral_nb.engine.masked_column import Mask, masked_together
 from mistral_nb.engine.occasion import Occasion
 from mistral_nb.engine.plan import RowsPlan
@@ -101,11 +102,11 @@ class Retrieval:
         positions = positions[:count]
         self.sources = pd.DataFrame(
             {
-                "number": np.arange(1, count + 1),
+                "number": beside(np.arange(1, count + 1), self.column.dtype),
                 "text" if self.column.name is None else self.column.name: self.column.array[positions],
-                "similarity": similarities[positions].astype(float),
-                "rows": counts[positions],
-                "position": positions,
+                "similarity": beside(similarities[positions].astype(float), self.column.dtype),
+                "rows": beside(counts[positions], self.column.dtype),
+                "position": beside(positions, self.column.dtype),
             },
             index=self.column.index[positions],
         )
@@ -130,7 +131,7 @@ class Retrieval:
         cited = cited_numbers(text, len(self.sources))
         return GroundedAnswer(
             text=restored(text, self.originals or {}),
-            sources=self.sources.assign(is_cited=self.sources["number"].isin(cited)),
+            sources=self.sources.assign(is_cited=beside(self.sources["number"].isin(cited), self.column.dtype)),
             question=self.question,
             model=answered.model,
             cost_usd=bill.cost_usd,

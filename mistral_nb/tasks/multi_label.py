@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject
 from mistral_nb.errors import AnswerProblem, InvalidAnswer, InvalidLabels, Refused
+from mistral_nb.nested_dtype import FieldsOf, ListOf, NestedDtype
 from mistral_nb.tasks.answer_text import answered_json
 from mistral_nb.tasks.classify import RATIONALE_TOKENS, RATIONALE_WORDS, checked_rationale
 from mistral_nb.tasks.confidence import VOTING_TEMPERATURE
@@ -99,11 +100,13 @@ class ClassifySeveral:
 
     @cached_property
     def dtype(self) -> Any:
-        more: dict[str, Any] = {"confidence": object} if self.shows_confidence else {}
+        shares = NestedDtype(FieldsOf(dict.fromkeys(self.labels.names, "Float64")))
+        several = NestedDtype(ListOf("string"))
+        more: dict[str, Any] = {"confidence": shares} if self.shows_confidence else {}
         more |= {"rationale": "str"} if self.rationale else {}
         if self.as_columns:
             return dict.fromkeys(self.labels.names, "boolean") | more
-        return {"labels": object} | more if more else object
+        return {"labels": several} | more if more else several
 
     @property
     def _most_tokens(self) -> int:

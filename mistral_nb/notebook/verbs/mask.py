@@ -49,10 +49,12 @@ def mask(column: "pd.Series[Any]", *, names: Iterable[str] = (), details: bool =
     """
     import pandas as pd
 
+    from mistral_nb.engine.dtype_families import array_of, in_family
     from mistral_nb.engine.masked_column import MaskedColumn
     from mistral_nb.errors import InvalidOption
     from mistral_nb.masking.kinds import NOUNS
     from mistral_nb.masking.masked_text import kinds_of
+    from mistral_nb.nested_dtype import MapOf, NestedDtype
     from mistral_nb.notebook.progress import say_what_was_masked
 
     if not isinstance(details, bool):
@@ -61,13 +63,14 @@ def mask(column: "pd.Series[Any]", *, names: Iterable[str] = (), details: bool =
         raise InvalidOption(f"names is {names!r}.", 'Give a list of names, e.g. names=["Anna Schmidt"].')
     masked = MaskedColumn(column, names=names)
     say_what_was_masked(masked.report)
-    texts = masked.column.astype("str")
+    texts = masked.column.astype(in_family("str", column.dtype))
     if not details:
         return texts
     originals = masked.originals
+    whole_number, any_object = (in_family(dtype, column.dtype) for dtype in ("Int64", NestedDtype(MapOf("string"))))
     counts = {
-        kind.lower(): [kinds_of(row).count(kind) if row is not None else None for row in originals] for kind in NOUNS
+        kind.lower(): array_of([None if row is None else kinds_of(row).count(kind) for row in originals], whole_number)
+        for kind in NOUNS
     }
-    frame = pd.DataFrame(counts, index=column.index).astype("Int64")
-    frame.insert(0, "value", texts)
-    return frame.assign(originals=pd.Series(originals, index=column.index, dtype=object))
+    columns = {"value": texts.array, **counts, "originals": array_of(originals, any_object)}
+    return pd.DataFrame(columns, index=column.index)

@@ -50,6 +50,7 @@ def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **option
     """
     import pandas as pd
 
+    from mistral_nb.engine.dtype_families import beside
     from mistral_nb.engine.vectors import nearest
     from mistral_nb.tasks.length import checked_count
 
@@ -61,7 +62,11 @@ def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **option
         positions = nearest(similarities, k)
         name = "text" if column.name is None else column.name
         return pd.DataFrame(
-            {name: column.array[positions], "similarity": similarities[positions].astype(float), "position": positions},
+            {
+                name: column.array[positions],
+                "similarity": beside(similarities[positions].astype(float), column.dtype),
+                "position": beside(positions, column.dtype),
+            },
             index=column.index[positions],
         )
 

@@ -45,12 +45,13 @@ def similar(column: "pd.Series[Any]", *, to: "pd.Series[Any] | str", **options: 
     import pandas as pd
 
     from mistral_nb.engine.columns import distinct_texts
+    from mistral_nb.engine.dtype_families import array_of, in_family
     from mistral_nb.engine.vectors import similarities_of_pairs
     from mistral_nb.errors import InvalidOption
 
     def as_column(similarities: "np.ndarray[Any, Any]") -> "pd.Series[Any]":
-        found = pd.array(similarities, dtype="Float64")
-        found[pd.isna(similarities)] = pd.NA
+        cells = [None if value != value else value for value in similarities.tolist()]  # NaN is missing
+        found = array_of(cells, in_family("Float64", column.dtype))
         return pd.Series(found, index=column.index, name=column.name)
 
     if not isinstance(to, pd.Series):
