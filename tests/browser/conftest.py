@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.browser.jupyterlab import CHROMIUM, jupyterlab, open_notebook, run_cell, write_notebook
 from tests.fake_api import FakeApi
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 PATIENCE_MILLISECONDS = 60_000
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
 @pytest.fixture(scope="module")

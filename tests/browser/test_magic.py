@@ -1,10 +1,11 @@
 """The magic in a real JupyterLab: an answer that grows, one that is interrupted, and one that attacks."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tests.browser.answers import ATTACK, BEAUTIFUL
 from tests.browser.jupyterlab import (
@@ -15,6 +16,7 @@ from tests.browser.jupyterlab import (
     outputs_of,
     run_cell,
     start_cell,
+    until,
 )
 from tests.fake_api import FakeApi, Fault
 
@@ -22,20 +24,22 @@ pytestmark = pytest.mark.browser
 
 
 def test_an_answer_grows_on_the_page(api: FakeApi, opened: Callable[..., Page]) -> None:
-    api.play(Fault(content="**many** words " * 80 + "and the end.", bytes_per_second=15_000))
+    may_end = threading.Event()
+    api.play(Fault(content="**many** words " * 80 + "and the end.", rest_waits_for=may_end))
     page = opened("%%mistral\nHello")
     start_cell(page, 1)
     page.locator(".mistral-nb strong").first.wait_for()
-    early = page.locator(".mistral-nb strong").count()
+    early = page.get_by_text("and the end.").count()
+    may_end.set()
     page.get_by_text("and the end.").wait_for()
 
-    assert 1 <= early < 80
-    assert page.locator(".mistral-nb strong").count() == 80
-    assert page.locator(".mistral-nb").count() == 1
+    assert early == 0
+    expect(page.locator(".mistral-nb strong")).to_have_count(80)
+    expect(page.locator(".mistral-nb")).to_have_count(1)
 
 
 def test_an_interrupt_keeps_what_has_come_and_closes_the_request(api: FakeApi, opened: Callable[..., Page]) -> None:
-    api.play(Fault(content="first words " * 400, bytes_per_second=3_000))
+    api.play(Fault(content="first words " * 400, rest_waits_for=threading.Event()))
     page = opened("%%mistral --out answer\nHello", "len(answer.text) > 10, answer.finish_reason")
     start_cell(page, 1)
     page.locator(".mistral-nb p", has_text="first words").first.wait_for()
@@ -44,8 +48,8 @@ def test_an_interrupt_keeps_what_has_come_and_closes_the_request(api: FakeApi, o
     kept = run_cell(page, 2)
 
     assert kept[0]["data"]["text/plain"] == "(True, 'interrupted')"
-    assert api.stats.in_flight == 0
-    assert page.get_by_text("KeyboardInterrupt: stopped").count() == 1
+    expect(page.get_by_text("KeyboardInterrupt: stopped")).to_have_count(1)
+    until(lambda: api.stats.in_flight == 0)
 
 
 def test_an_answer_can_not_act(api: FakeApi, opened: Callable[..., Page]) -> None:
@@ -97,9 +101,9 @@ def test_formulas_tables_and_code_look_right_in_both_themes(
     choose_theme(page, "JupyterLab Light")
     page.locator("body[data-jp-theme-light=true]").wait_for(state="attached")
 
-    assert page.locator(".mistral-nb mjx-container").count() == 2
-    assert page.get_by_text("It costs from $5 to $10, or US$7.").count() == 1
-    assert page.locator(".mistral-nb table td").count() == 4
+    expect(page.locator(".mistral-nb mjx-container")).to_have_count(2)
+    expect(page.get_by_text("It costs from $5 to $10, or US$7.")).to_have_count(1)
+    expect(page.locator(".mistral-nb table td")).to_have_count(4)
 
 
 def test_the_code_of_an_answer_goes_into_a_cell_below_and_is_not_run(api: FakeApi, opened: Callable[..., Page]) -> None:

@@ -1,10 +1,11 @@
 """The panel in a real JupyterLab: beside a kernel that may be busy, restarted or gone."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, WebSocket
+from playwright.sync_api import Locator, Page, WebSocket, expect
 
 from tests.browser.answers import ATTACK, BEAUTIFUL
 from tests.browser.jupyterlab import (
@@ -58,7 +59,7 @@ def test_a_conversation_with_a_frame_and_a_tool(api: FakeApi, opened: Callable[.
     field(page).wait_for()
     preview = page.get_by_label("What is sent of sales")
     page.get_by_text("Shared: sales: schema and 2 rows").click()
-    assert "Lyon" in preview.inner_text()
+    expect(preview).to_contain_text("Lyon")
     page.get_by_text("Shared: sales: schema and 2 rows").click()
 
     ask(page, "What is the weather in Paris?")
@@ -118,7 +119,7 @@ def test_an_answer_of_1000_tokens_costs_150_kb_and_comes_in_pieces(
 def test_stop_works_while_a_cell_runs_and_its_keys_are_no_shortcuts(
     api: FakeApi, opened: Callable[..., Page], tmp_path: Path
 ) -> None:
-    api.play(Fault(content="first words " * 4_000, bytes_per_second=20_000))
+    api.play(Fault(content="first words " * 1_000, rest_waits_for=threading.Event()))
     wait = f"import pathlib, time\nwhile not pathlib.Path({str(tmp_path / 'go')!r}).exists(): time.sleep(0.05)"
     page = opened(IMPORT, CHAT, wait, "panel.last.state")
     run_cell(page, 1)
@@ -136,7 +137,7 @@ def test_stop_works_while_a_cell_runs_and_its_keys_are_no_shortcuts(
     until(lambda: cells_of(page)[3][1] is not None)
     panel(page).get_by_text("Answer to: abdd").wait_for()
 
-    assert panel(page).locator(".answer").first.inner_text().startswith(frozen[:100])
+    expect(panel(page).locator(".answer").first).to_contain_text(frozen)
     assert len(cells_of(page)) == 5
     assert run_cell(page, 4)[0]["data"]["text/plain"] == "'done'"
 
@@ -144,7 +145,8 @@ def test_stop_works_while_a_cell_runs_and_its_keys_are_no_shortcuts(
 def test_a_page_that_is_loaded_anew_in_the_middle_of_an_answer_catches_up_and_keeps_the_transcript(
     api: FakeApi, opened: Callable[..., Page], served: tuple[FakeApi, str, Path], request: pytest.FixtureRequest
 ) -> None:
-    api.play(Fault(content="first words " * 1_000 + "the end.", bytes_per_second=15_000))
+    may_end = threading.Event()
+    api.play(Fault(content="first words " * 1_000 + "the end.", rest_waits_for=may_end))
     page = opened(IMPORT, CHAT)
     run_cell(page, 1)
     run_cell(page, 2)
@@ -153,9 +155,11 @@ def test_a_page_that_is_loaded_anew_in_the_middle_of_an_answer_catches_up_and_ke
     panel(page).get_by_text("first words").first.wait_for()
     command(page, "docmanager:save")
     open_notebook(page, served[1], f"{request.node.name}.ipynb")
+    panel(page).get_by_text("first words").first.wait_for()
+    may_end.set()
     panel(page).get_by_text("the end.").wait_for()
     panel(page).get_by_text("tokens read").wait_for()
-    assert panel(page).locator(".answer p").inner_text() == "first words " * 1_000 + "the end."
+    expect(panel(page).locator(".answer p")).to_have_text("first words " * 1_000 + "the end.")
 
     until(lambda: any("the end." in str(output) for output in outputs_of(page, 2)))
     ask(page, "And now?")
@@ -179,17 +183,17 @@ def test_a_transcript_is_left_when_the_kernel_is_gone_and_can_not_act(
     panel(page).get_by_text("tokens read").wait_for()
     transcript = page.locator(".mistral-nb-transcript")
     until(lambda: "The end of the attack." in (transcript.text_content() or ""))
-    assert not transcript.is_visible()
+    expect(transcript).to_be_hidden()
 
     command(page, "docmanager:save")
     restart(page)
     panel(page).get_by_text("The kernel has ended.").wait_for()
-    assert panel(page).get_by_text("The end of the attack.").is_visible()
+    expect(panel(page).get_by_text("The end of the attack.")).to_be_visible()
 
     open_notebook(page, served[1], f"{request.node.name}.ipynb")
     transcript.get_by_text("The end of the attack.").wait_for()
     page.screenshot(path=screenshots / "panel_transcript.png")
-    assert page.get_by_text("Error displaying widget").filter(visible=True).count() == 0
+    expect(page.get_by_text("Error displaying widget").filter(visible=True)).to_have_count(0)
     assert page.evaluate("window.attacked ?? null") is None
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.answers import ATTACK, BEAUTIFUL
 from tests.browser.conftest import PATIENCE_MILLISECONDS
@@ -126,14 +126,14 @@ class TestKeys:
         field.press("Enter")
 
         assert [message["text"] for message in panel.sent("ask")] == ["Hello"]
-        assert field.input_value() == ""
+        expect(field).to_have_value("")
 
     def test_shift_enter_breaks_the_line(self, panel: PanelPage, field: Locator) -> None:
         field.fill("One")
         field.press("Shift+Enter")
         field.press_sequentially("Two")
 
-        assert field.input_value() == "One\nTwo"
+        expect(field).to_have_value("One\nTwo")
         assert panel.sent("ask") == []
 
     def test_escape_stops_what_is_being_answered(self, panel: PanelPage, field: Locator) -> None:
@@ -198,7 +198,7 @@ class TestStreaming:
         panel.says("piece", turn=1, part=0, type="text", at=0, text="**many")
         panel.says("piece", turn=1, part=0, type="text", at=6, text=" words**")
 
-        assert page.locator(".answer strong").inner_text() == "many words"
+        expect(page.locator(".answer strong")).to_have_text("many words")
 
     def test_a_piece_that_comes_twice_or_late_is_dropped(self, panel: PanelPage, page: Page) -> None:
         panel.says("turn", turn=turn(state="running", parts=[]))
@@ -206,7 +206,7 @@ class TestStreaming:
         for number in (3, 3, 2):
             panel.delivers(piece | {"number": number})
 
-        assert page.locator(".answer").inner_text() == "once"
+        expect(page.locator(".answer")).to_have_text("once")
         assert len(panel.sent("hello")) == 1
 
     def test_after_a_gap_everything_is_asked_for_anew(self, panel: PanelPage, page: Page) -> None:
@@ -217,7 +217,7 @@ class TestStreaming:
         )
 
         assert len(panel.sent("hello")) == 2
-        assert page.locator(".answer").inner_text() == "Two."
+        expect(page.locator(".answer")).to_have_text("Two.")
 
     def test_a_stop_freezes_the_answer_at_once(self, panel: PanelPage, page: Page, field: Locator) -> None:
         panel.says("turn", turn=turn(state="running", parts=[]))
@@ -225,8 +225,8 @@ class TestStreaming:
         field.press("Escape")
         panel.says("piece", turn=1, part=0, type="text", at=5, text=" and late")
 
-        assert page.locator(".answer").inner_text() == "first"
-        assert page.get_by_text("Stopped before the end.").is_visible()
+        expect(page.get_by_text("Stopped before the end.")).to_be_visible()
+        expect(page.locator(".answer")).to_have_text("first")
 
     def test_a_view_that_opens_later_shows_the_same(self, panel: PanelPage, page: Page) -> None:
         panel.says("turn", turn=turn(state="running", parts=[]))
@@ -234,9 +234,8 @@ class TestStreaming:
         page.evaluate("() => { window.show('two'); }")
         panel.says("piece", turn=1, part=0, type="text", at=5, text=" and second")
 
-        assert (
-            page.locator("#one .answer").inner_text() == page.locator("#two .answer").inner_text() == "first and second"
-        )
+        expect(page.locator("#one .answer")).to_have_text("first and second")
+        expect(page.locator("#two .answer")).to_have_text("first and second")
 
     def test_it_follows_the_end_only_where_the_reader_was_there(self, panel: PanelPage, page: Page) -> None:
         panel.says("turn", turn=turn(state="running", parts=[{"kind": "text", "text": "line\n\n" * 100}]))
@@ -253,7 +252,7 @@ class TestStreaming:
         page.evaluate("async () => { (await window.closeFirst)(); (await window.initialized)(); }")
         panel.says("turn", turn=turn())
 
-        assert page.locator("#one *").count() == 0
+        expect(page.locator("#one *")).to_have_count(0)
         assert page.evaluate("window.kernel.listeners()") == 0
 
 
@@ -261,10 +260,10 @@ class TestAnswers:
     def test_tables_code_and_formulas_are_shown(self, panel: PanelPage, page: Page) -> None:
         panel.opens(turn(parts=[{"kind": "text", "text": BEAUTIFUL}]))
 
-        assert page.locator(".answer td").count() == 4
-        assert page.locator(".answer pre .hljs-keyword").count() == 2
-        assert page.locator(".maths").first.inner_text() == "$r = \\frac{lost}{all}$"
-        assert page.get_by_text("It costs from $5 to $10, or US$7.").is_visible()
+        expect(page.locator(".answer td")).to_have_count(4)
+        expect(page.locator(".answer pre .hljs-keyword")).to_have_count(2)
+        expect(page.locator(".maths").first).to_have_text("$r = \\frac{lost}{all}$")
+        expect(page.get_by_text("It costs from $5 to $10, or US$7.")).to_be_visible()
 
     def test_code_can_be_copied(self, panel: PanelPage, page: Page) -> None:
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -309,15 +308,14 @@ class TestAnswers:
     def test_what_was_left_out_is_said(self, panel: PanelPage, page: Page) -> None:
         panel.opens(turn(leftOut=3))
 
-        assert page.get_by_text("3 older turns were left out").is_visible()
+        expect(page.get_by_text("3 older turns were left out")).to_be_visible()
 
     def test_consent_is_asked_with_the_arguments_in_sight(self, panel: PanelPage, page: Page) -> None:
         call = {"kind": "call", "id": "abc", "name": "lookup_owner", "arguments": '{"id": "42"}', "state": "asking"}
         panel.opens(turn(state="running", parts=[call | {"result": "", "seconds": 0}]))
-        shown = page.get_by_label("Arguments").is_visible()
+        expect(page.get_by_label("Arguments")).to_be_visible()
         page.get_by_role("button", name="Deny").click()
 
-        assert shown
         assert panel.sent("consent") == [{"kind": "consent", "call": "abc", "isAllowed": False, "buffers": []}]
 
     def test_a_conversation_is_cleared_at_the_second_press(self, panel: PanelPage, page: Page) -> None:
@@ -349,18 +347,17 @@ class TestNothingIsLost:
         error = {"kind": "UnknownPrice", "problem": "No price.", "remedy": "Leave budget_usd out."}
         panel.delivers({"kind": "refused", "draft": draft, "error": error})
 
-        assert field.input_value() == "Hello\nnext"
-        assert page.get_by_text("UnknownPrice: No price.").is_visible()
+        expect(field).to_have_value("Hello\nnext")
+        expect(page.get_by_text("UnknownPrice: No price.")).to_be_visible()
 
     def test_a_question_is_shown_until_the_kernel_takes_it(self, panel: PanelPage, page: Page, field: Locator) -> None:
         field.fill("Hello")
         field.press("Enter")
-        waits = page.get_by_text("Being sent").is_visible()
+        expect(page.get_by_text("Being sent")).to_be_visible()
         panel.says("turn", turn=turn(question="Hello", state="running"), draft=panel.sent("ask")[0]["draft"])
 
-        assert waits
-        assert page.get_by_text("Being sent").count() == 0
-        assert page.get_by_text("Hello", exact=True).count() == 1
+        expect(page.get_by_text("Being sent")).to_have_count(0)
+        expect(page.get_by_text("Hello", exact=True)).to_have_count(1)
 
     def test_what_a_kernel_that_ends_had_not_taken_comes_back(
         self, panel: PanelPage, page: Page, field: Locator
@@ -371,8 +368,8 @@ class TestNothingIsLost:
         page.evaluate("window.kernel.ends()")
         page.get_by_text("The kernel has ended.").wait_for()
 
-        assert field.input_value() == "Hello"
-        assert page.locator(".answer").inner_text() == "Two."
+        expect(field).to_have_value("Hello")
+        expect(page.locator(".answer")).to_have_text("Two.")
 
     def test_a_kernel_that_answers_after_all_is_alive(self, panel: PanelPage, page: Page, field: Locator) -> None:
         page.evaluate("window.kernel.ends()")
@@ -381,7 +378,7 @@ class TestNothingIsLost:
         field.fill("Hello")
         field.press("Enter")
 
-        assert page.get_by_text("The kernel has ended.").count() == 0
+        expect(page.get_by_text("The kernel has ended.")).to_have_count(0)
         assert len(panel.sent("ask")) == 1
 
     def test_what_a_closed_connection_does_not_take_comes_back(
@@ -392,7 +389,7 @@ class TestNothingIsLost:
         field.press("Enter")
         page.get_by_text("The kernel has ended.").wait_for()
 
-        assert field.input_value() == "Hello"
+        expect(field).to_have_value("Hello")
 
 
 class TestImages:
@@ -425,7 +422,7 @@ class TestImages:
         page.get_by_label("Image files").set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"})
         page.get_by_text("a.txt is no image").wait_for()
 
-        assert field.input_value() == "What is this?"
+        expect(field).to_have_value("What is this?")
 
 
 class TestAccessibility:

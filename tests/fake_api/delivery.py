@@ -4,6 +4,7 @@ Keeps to itself: what aiohttp and TCP need for an answer to go wrong in exactly 
 Promises: `deliver` leaves the connection as the fault wants it and never raises because of it.
 """
 
+import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,6 +26,7 @@ _TYPICAL_STREAM_ERROR = {
 }
 # Slow bodies go out in so many pieces per second, so that a slow reader sees bytes rather than bursts.
 _PIECES_PER_SECOND = 10
+_POLL_SECONDS = 0.01
 
 
 async def deliver(
@@ -34,7 +36,8 @@ async def deliver(
     headers = {**reply.headers, **fault.headers}
     is_cut = fault.truncate_after_bytes is not None
     is_broken = reply.is_stream and fault.error_frame_in_stream
-    if not (is_cut or is_broken or fault.bytes_per_second or (reply.is_stream and interval_seconds)):
+    is_slow = fault.bytes_per_second or (reply.is_stream and (interval_seconds or fault.rest_waits_for))
+    if not (is_cut or is_broken or is_slow):
         return web.Response(status=reply.status, headers=headers, body=b"".join(reply.parts))
     response = web.StreamResponse(status=reply.status, headers=headers)
     if reply.is_stream:
@@ -89,6 +92,9 @@ async def _paced(parts: list[bytes], fault: Fault, interval_seconds: float, slee
     for number, part in enumerate(parts):
         if number and interval_seconds:
             await sleep(interval_seconds)
+        if number == len(parts) // 2:
+            while fault.rest_waits_for and not fault.rest_waits_for.is_set():  # noqa: ASYNC110  # it is set by a thread
+                await asyncio.sleep(_POLL_SECONDS)
         if not rate:
             yield part
             continue

@@ -31,6 +31,8 @@ class Fault:
         Close the connection after so many bytes of the body.
     bytes_per_second
         Send the body no faster than this.
+    rest_waits_for
+        Send half of a stream's events, and the rest when this is set.
     error_frame_in_stream
         Break a stream after `frames_before_error` events with this body as an event; True takes a typical one.
         Such a fault waits for a request that asks for a stream.
@@ -52,6 +54,7 @@ class Fault:
     reset: bool = False
     truncate_after_bytes: int | None = None
     bytes_per_second: float | None = None
+    rest_waits_for: threading.Event | None = None
     error_frame_in_stream: Mapping[str, Any] | bool = False
     frames_before_error: int = 2
     times: int | None = 1

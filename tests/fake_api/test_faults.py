@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 
 import httpx2
 import pytest
@@ -90,6 +91,18 @@ def test_a_slow_body_takes_its_bytes_over_its_rate() -> None:
         length = len(client.post(CHAT, json=asked()).content)
 
     assert sum(naps.seconds) == pytest.approx(length / 100)
+
+
+def test_the_rest_of_a_stream_waits_until_it_may_come(server: FakeApi, client: httpx2.Client) -> None:
+    may_come = threading.Event()
+    server.play(Fault(content="first second third fourth", rest_waits_for=may_come))
+    with client.stream("POST", CHAT, json=asked(stream=True)) as response:
+        pieces = response.iter_text()
+        early = next(pieces)
+        may_come.set()
+        whole = early + "".join(pieces)
+
+    assert ("fourth" in early, "fourth" in whole) == (False, True)
 
 
 def test_a_client_that_hangs_up_is_noticed(server: FakeApi) -> None:
