@@ -17,6 +17,15 @@ def few_at_once(api: FakeApi) -> FakeApi:
 
 
 @pytest.fixture
+def one_at_a_time(api: FakeApi) -> None:
+    """Send a request when the one before is answered.
+
+    Who waits for a limit moves `QuickTime` on; a request that is on its way meanwhile would reach the server minutes late.
+    """
+    mistral_nb.configure(max_concurrency=1)
+
+
+@pytest.fixture
 def gate(api: FakeApi) -> Iterator[Gate]:
     held_back = Gate(api)
     yield held_back

@@ -86,7 +86,7 @@ class TestSixtyRequestsAMinute:
         """openaivec (one row per request), mall, semlib, LOTUS (120 × 429) and daft: raise; dataframeit loses 9 of 100."""
         assert classified(ROWS, rows_per_request=1).tolist() == labels_of(ROWS)
 
-    def test_hardly_any_request_is_refused(self, api: FakeApi) -> None:
+    def test_hardly_any_request_is_refused(self, api: FakeApi, one_at_a_time: None) -> None:
         """fenic: all rows ok, after 645 × 429."""
         classified(ROWS, rows_per_request=1)
 
