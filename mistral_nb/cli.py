@@ -1,4 +1,4 @@
-"""``mistral-nb``: the demo, the embedded model's weights and server, the key, batch jobs, in a terminal.
+"""``mistral-nb``: the demo, the embedded model's weights and server, the key, batch jobs, the notebooks, in a terminal.
 
 Keeps to itself: arguments and exit codes.
 Promises: an error is one message on stderr with its remedy, and exit code 1; nothing is downloaded without a yes.
@@ -10,12 +10,14 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import mistral_nb
 from mistral_nb.backends.embedded.weights import LOCAL_MODELS, weights_path
 from mistral_nb.errors import InvalidOption, MistralNotebookError
 from mistral_nb.settings import DEFAULT_EMBEDDED_MODEL, configure, current_settings
+from mistral_nb.shipped_notebooks import DEFAULT_FOLDER, copy_notebooks, open_notebooks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +104,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     usage.add_argument("--csv", metavar="FILE", help="write the table there")
     usage.set_defaults(command=_usage)
+
+    notebooks = command("notebooks", "copy the package's notebooks, without writing over one that was run or edited")
+    notebooks.add_argument(
+        "folder", nargs="?", default=DEFAULT_FOLDER, metavar="DIR", help=f"where to (default {DEFAULT_FOLDER})"
+    )
+    notebooks.add_argument("--open", action="store_true", help="start JupyterLab there")
+    notebooks.set_defaults(command=_notebooks)
 
     version = command("version", "print the version")
     version.set_defaults(command=_version)
@@ -226,6 +235,12 @@ def _usage(options: argparse.Namespace) -> int:
     else:
         print(usage_text(table, width=shutil.get_terminal_size().columns))
     return 0
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    copies = copy_notebooks(Path(options.folder))
+    print(copies, flush=True)
+    return open_notebooks(copies.first) if options.open else 0
 
 
 def _version(options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 from mistral_nb.settings import current_settings
+from mistral_nb.shipped_notebooks import fingerprint
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -28,6 +29,7 @@ def save(path: Path) -> None:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+    notebook.metadata["mistral_nb"] = {"fingerprint": fingerprint(notebook)}
     nbformat.write(notebook, path)
 
 

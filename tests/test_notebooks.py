@@ -8,6 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from mistral_nb.shipped_notebooks import fingerprint
+
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
 
 
@@ -48,3 +50,12 @@ def test_no_cell_is_longer_than_a_reader_takes_in(notebook: Path) -> None:
     cells = nbformat.read(notebook, as_version=4).cells
 
     assert [cell.id for cell in cells if cell.cell_type == "code" and len(cell.source.splitlines()) > 20] == []
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_nothing_was_changed_after_a_notebook_was_run_and_saved(notebook: Path) -> None:
+    saved = nbformat.read(notebook, as_version=4)
+
+    assert saved.metadata["mistral_nb"]["fingerprint"] == fingerprint(saved), (
+        f"Run and save it anew: python -m tests.save_notebooks {notebook.name}"
+    )
