@@ -372,13 +372,16 @@ class Session:
         return self._answer(self._questions.ask(request, call, operation=operation, verb=verb))
 
     def _answer(self, asking: Coroutine[Any, Any, AnswerT]) -> AnswerT:
-        answer = self._run(asking)
-        self.books.alerts.warn()
-        return answer
+        try:
+            return self._run(asking)
+        finally:  # that many fail is said, above all, where they fail
+            self.books.alerts.warn()
 
     def _warning_after(self, pieces: Generator[Delta]) -> Generator[Delta]:
-        yield from pieces
-        self.books.alerts.warn()
+        try:
+            yield from pieces
+        finally:
+            self.books.alerts.warn()
 
     def budgets_of(self, plan: RowsPlan, budget: Budget, *, is_batch: bool) -> Budgets:
         """Return all budgets that the requests of a plan have to fit into, asked now; `budget` is its own."""

@@ -150,6 +150,21 @@ class TestFailures:
 
         assert {warning.filename for warning in caught} == {__file__}
 
+    @pytest.mark.parametrize(
+        "ask", [lambda: mistral_nb.session().complete("Hi"), lambda: list(mistral_nb.session().stream("Hi"))]
+    )
+    def test_a_question_that_fails_warns_too(self, api: FakeApi, ask: Callable[[], object]) -> None:
+        mistral_nb.configure(error_rate_alert=0.2)
+        api.play(Fault(status=400, times=None))
+        for _ in range(19):
+            with pytest.raises(errors.RequestRejected):
+                ask()
+        said = pytest.warns(mistral_nb.ErrorRateWarning, match="20 of the last 20 requests failed")
+        with said as caught, pytest.raises(errors.RequestRejected):
+            ask()
+
+        assert [warning.filename for warning in caught] == [__file__]
+
 
 class TestSettings:
     def test_budgets_can_come_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
