@@ -31,6 +31,11 @@ class CatalogueModel:
     retirement_date: datetime.date | None = None
     replacement: str | None = None
 
+    def has_ended(self, today: datetime.date | None = None) -> bool:
+        """Whether Mistral has retired it, or was to have by this day (default: today's, in UTC)."""
+        day = today or datetime.datetime.now(datetime.UTC).date()
+        return self.status == "retired" or (self.retirement_date is not None and self.retirement_date <= day)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Catalogue:
@@ -73,9 +78,9 @@ def _models_by_name() -> Mapping[str, CatalogueModel]:
 
 
 def nearest_names(name: str, names: Iterable[str] | None = None) -> list[str]:
-    """Return up to three names that look like `name`, best first; by default from the models that are not retired."""
+    """Return up to three names that look like `name`, best first; by default from the models that have not ended."""
     if names is None:
-        current = [model for model in load_catalogue().models if model.status != "retired"]
+        current = [model for model in load_catalogue().models if not model.has_ended()]
         names = [known for model in current for known in (*model.aliases, model.name)]
     return difflib.get_close_matches(name, list(names), n=3, cutoff=0.5)
 

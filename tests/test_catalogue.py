@@ -1,4 +1,5 @@
 import csv
+import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -81,6 +82,20 @@ def test_a_typing_error_is_answered_with_the_nearest_name() -> None:
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published catalogue (../shared) is not at hand")
+@pytest.mark.parametrize("typed", ["mistral-large-241", "labs-leanstral"])
+def test_no_model_at_its_end_is_proposed(typed: str) -> None:
+    proposed = [find_model(name) for name in nearest_names(typed)]
+
+    assert not any(model.has_ended() for model in proposed if model)
+
+
+def test_a_model_has_ended_on_the_day_that_was_set_for_it() -> None:
+    model = find_model("labs-leanstral-1-5")
+    assert model is not None
+
+    assert [model.has_ended(datetime.date(2026, 9, day)) for day in (29, 30)] == [False, True]
+
+
 def test_prices_are_those_published() -> None:
     with PUBLISHED.open(encoding="utf-8") as file:
         published = {

@@ -20,12 +20,13 @@ class RetirementWarning(UserWarning):
 def retirement_text(model: str, *, today: datetime.date) -> str | None:
     """Return what is to be said of a model's end; None where it has none."""
     found = find_model(model)
-    if found is None or found.status not in {"deprecated", "retired"}:
+    if found is None or (found.status not in {"deprecated", "retired"} and found.retirement_date is None):
         return None
     ends = found.retirement_date
+    state = "a preview" if found.status == "preview" else found.status
     when = "" if ends is None else f", and its end {'was' if ends <= today else 'is'} set for {ends}"
     instead = f" Its replacement: model='{found.replacement}'." if found.replacement else ""
-    return f"{model} is {found.status} at Mistral{when}.{instead}"
+    return f"{model} is {state} at Mistral{when}.{instead}"
 
 
 def warn_of_retirement(model: str) -> None:

@@ -32,6 +32,12 @@ def test_the_day_of_the_end_and_the_replacement_are_said(day: int, word: str) ->
     )
 
 
+def test_the_end_of_a_preview_is_said() -> None:
+    text = retirement_text("labs-leanstral-1-5", today=datetime.date(2026, 9, 1))
+
+    assert text == "labs-leanstral-1-5 is a preview at Mistral, and its end is set for 2026-09-30."
+
+
 def test_of_a_current_model_nothing_is_said() -> None:
     assert retirement_text("small", today=datetime.date(2030, 1, 1)) is None
 

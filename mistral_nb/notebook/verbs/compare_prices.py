@@ -68,7 +68,7 @@ def compare_prices(
 def _models() -> Iterator[tuple[str, CatalogueModel]]:
     """Yield each chat model that is offered, with the name that means its newest version."""
     for model in load_catalogue().models:
-        if model.kind == "chat" and model.status in {"available", "preview"}:
+        if model.kind == "chat" and model.status in {"available", "preview"} and not model.has_ended():
             yield next((alias for alias in model.aliases if alias.endswith("-latest")), model.name), model
 
 

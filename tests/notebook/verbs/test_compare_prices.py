@@ -33,6 +33,10 @@ def test_the_cheapest_model_comes_first_and_unknown_prices_last(frame: pd.DataFr
     assert prices.index[-1] == "mistral-large-4-0"
 
 
+def test_a_model_at_its_end_is_not_compared(frame: pd.DataFrame) -> None:
+    assert "labs-leanstral-1-5" not in frame.mistral.compare_prices("text").index
+
+
 def test_a_longer_answer_costs_more(frame: pd.DataFrame) -> None:
     label = frame.mistral.compare_prices("text", task="classify")
     summary = frame["text"].mistral.compare_prices("summarize")
