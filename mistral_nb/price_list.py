@@ -117,6 +117,8 @@ def prices(update: Mapping[str, Mapping[str, Any] | None] | None = None) -> "pd.
     """
     import pandas as pd
 
+    if update is not None and not isinstance(update, Mapping):
+        raise InvalidOption(f"update is {update!r}.", f"Give prices by name, e.g. {_EXAMPLE}.")
     changes = {model: None if given is None else _checked(model, given) for model, given in (update or {}).items()}
     for model, price in changes.items():
         if price is None:

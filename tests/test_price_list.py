@@ -110,6 +110,11 @@ class TestContract:
     def test_an_unknown_price_is_missing_in_the_table(self) -> None:
         assert mistral_nb.prices().loc["mistral-large-4-0"].isna()["input_usd_per_million_tokens"]
 
+    def test_what_is_no_mapping_is_shown(self) -> None:
+        given: Any = "small"
+        with pytest.raises(errors.InvalidOption, match="update is 'small'"):
+            mistral_nb.prices(update=given)
+
     @pytest.mark.parametrize(
         "given",
         [

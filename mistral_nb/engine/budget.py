@@ -59,7 +59,7 @@ class Budget:
     def reached(self, worst_case_usd: Decimal, *, left: str = "") -> BudgetReached:
         """Return the error of what does not fit any more; `left` says what is left to do."""
         return BudgetReached(
-            f"{self._name} of ${self.limit_usd} is reached: ${self.spent_usd:.6f} is spent, and the next request may cost "
+            f"{self._name} of ${self.limit_usd:f} is reached: ${self.spent_usd:.6f} is spent, and the next request may cost "
             f"${worst_case_usd:.6f}.{left and f' Left to do: {left}.'}",
             self._remedy,
         )

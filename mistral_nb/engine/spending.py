@@ -62,7 +62,7 @@ class Spending:
 
     def __repr__(self) -> str:
         unknown = f" and {self.cost_unknown:,} of unknown cost" if self.cost_unknown else ""
-        limit = f" of ${self.budget.limit_usd}" if self.budget.limit_usd is not None else ""
+        limit = f" of ${self.budget.limit_usd:f}" if self.budget.limit_usd is not None else ""
         parts = [
             f"{self.tag}: ${self.cost_usd:.6f}{limit}{unknown}",
             f"{self.requests:,} requests, {self.failed:,} failed",

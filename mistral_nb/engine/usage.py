@@ -32,17 +32,16 @@ def since_unix_seconds(since: object) -> float:
 
     if since is None:
         return 0.0
-    if isinstance(since, str) and (span := _SPAN.fullmatch(since)):
-        since = datetime.timedelta(**{_UNITS[span["unit"].lower()]: float(span["number"])})
-    if isinstance(since, datetime.timedelta):
-        return time.time() - since.total_seconds()
-    if not isinstance(since, str | datetime.date):
-        raise InvalidOption(f"since is {since!r}.", _HINT)
     try:
-        moment = pd.Timestamp(since)
-    except ValueError:
-        raise InvalidOption(f"since is {since!r}.", _HINT) from None
-    return moment.to_pydatetime().timestamp()  # of a naive datetime, local time is meant
+        if isinstance(since, str) and (span := _SPAN.fullmatch(since)):
+            since = datetime.timedelta(**{_UNITS[span["unit"].lower()]: float(span["number"])})
+        if isinstance(since, datetime.timedelta):
+            return time.time() - since.total_seconds()
+        if isinstance(since, str | datetime.date) and not pd.isna(moment := pd.Timestamp(since)):
+            return moment.to_pydatetime().timestamp()  # of a naive datetime, local time is meant
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidOption(f"since is {since!r}.", _HINT)
 
 
 def requests_table(lines: Sequence[tuple[Any, ...]]) -> "pd.DataFrame":

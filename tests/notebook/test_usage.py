@@ -161,7 +161,7 @@ class TestSince:
 
         assert mistral_nb.usage(since=None, by=[])["requests"].tolist() == [1]
 
-    @pytest.mark.parametrize("since", ["soon", 7, True, []])
+    @pytest.mark.parametrize("since", ["soon", 7, True, [], "2m", "NaT", "99999999999d"])
     def test_what_is_no_time_is_named(self, since: object) -> None:
         with pytest.raises(errors.InvalidOption, match='since="7d"'):
             mistral_nb.usage(since=since)
