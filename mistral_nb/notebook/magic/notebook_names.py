@@ -43,6 +43,15 @@ def schema(name: str, among: Mapping[str, Any]) -> Any:
     return found(name, known, option="--json", kind="schema")
 
 
+def guardrails(among: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what can be Mistral's guardrails: lists of dicts."""
+    return {
+        name: value
+        for name, value in among.items()
+        if isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value)
+    }
+
+
 def tools(among: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a model may call: functions, tools, kits of tools, and frames (for which there is a kit)."""
     return {name: value for name, value in among.items() if _is_tool(value) or is_frame(value)}

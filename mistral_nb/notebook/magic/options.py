@@ -18,7 +18,7 @@ from IPython.core.magic_arguments import MagicArgumentParser, argument
 
 from mistral_nb.errors import InvalidOption
 
-SWITCHES = ("--raw", "--dry-run", "--debug")
+SWITCHES = ("--safe-prompt", "--raw", "--dry-run", "--debug")
 # Option: the name of what follows it, for help and completion.
 VALUES = {
     "-m": "MODEL",
@@ -34,6 +34,7 @@ VALUES = {
     "--session": "SESSION",
     "--df": "FRAMES",
     "--as": "FORM",
+    "--guardrails": "GUARDRAILS",
 }
 FORMS = ("code",)
 
@@ -54,6 +55,8 @@ class AskOptions:
     session: str | None = None
     df: tuple[str, ...] = ()
     form: str | None = None
+    guardrails: str | None = None
+    safe_prompt: bool = False
     raw: bool = False
     dry_run: bool = False
     debug: bool = False
@@ -102,6 +105,10 @@ _ARGUMENTS = [
     argument("--session", metavar="NAME", help="Continue the conversation NAME, or begin it."),
     argument("--df", metavar="NAMES", type=_names, default=(), help="Tell what is in the frames a,b: types, ranges."),
     argument("--as", dest="form", choices=FORMS, help="code: put the answer's code into a cell below, never run."),
+    argument(
+        "--guardrails", metavar="NAME", help="Mistral's guardrails for the request: a list of dicts of the notebook."
+    ),
+    argument("--safe-prompt", action="store_true", help="Have Mistral put its safety instructions before the prompt."),
     argument("--raw", action="store_true", help="Send the prompt as it is: no {name} is replaced."),
     argument("--dry-run", action="store_true", help="Show what would be sent, and what it would cost; send nothing."),
     argument("--debug", action="store_true", help="Show the whole traceback of an error."),

@@ -41,6 +41,12 @@ class Question:
         self._text = text
         self._schema: Any = None
         self._tools: list[Any] = []
+        self._api_options: JsonObject = {"safe_prompt": True} if options.safe_prompt else {}
+        if options.guardrails is not None:
+            known = notebook_names.guardrails(variables)
+            self._api_options["guardrails"] = list(
+                found(options.guardrails, known, option="--guardrails", kind="list of dicts")
+            )
         if options.json is not None:
             from mistral_nb.answer_schema import answer_schema
 
@@ -120,6 +126,7 @@ class Question:
             temperature=options.temperature,
             max_tokens=options.max_tokens,
             schema=self._schema,
+            **self._api_options,
         )
         outcome.answer = answer
         outcome.value = answer.parsed
@@ -133,6 +140,7 @@ class Question:
             system=self.system(conversation),
             temperature=options.temperature,
             max_tokens=options.max_tokens,
+            **self._api_options,
         )
 
 

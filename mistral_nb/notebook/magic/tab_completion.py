@@ -127,6 +127,8 @@ def _of_value(option: str, typed: str, names: Names, *, is_fim: bool) -> Offer:
         return _matching(
             typed.rpartition(",")[2], known(names.variables), "function" if meant == "TOOLS" else "instance"
         )
+    if meant == "GUARDRAILS":
+        return _matching(typed, notebook_names.guardrails(names.variables), "instance")
     if meant == "SESSION":
         return _matching(typed, names.sessions)
     if meant == "FORM":
@@ -138,7 +140,7 @@ def _model_names(*, is_fim: bool) -> list[str]:
     from mistral_nb.backends.embedded.weights import LOCAL_MODELS
 
     known = catalogue.load_catalogue()
-    models = [model for model in known.models if model.kind == "chat" and model.status != "retired"]
+    models = [model for model in known.models if model.kind == "chat" and not model.has_ended()]
     if is_fim:
         models = [model for model in models if model.name.startswith("codestral")]
     hosted = sorted({name for model in models for name in (*model.aliases, model.name)})

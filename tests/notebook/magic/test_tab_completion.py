@@ -62,6 +62,7 @@ def furnished(shell: InteractiveShell) -> InteractiveShell:
         "sales": pd.DataFrame({"price": [1]}),
         "salary": pd.Series([1]),
         "sample": 3,
+        "rules": [{"moderation_llm_v2": {"action": "block"}}],
     }
     return shell
 
@@ -96,6 +97,7 @@ def words(shell: InteractiveShell, code: str) -> set[str]:
         ("%%mistral --df sal|", {"sales", "salary"}),
         ("%%mistral --df sales,sala|", {"sales,salary"}),
         ("%%mistral --as |", {"code"}),
+        ("%%mistral --guardrails |", {"rules"}),
         ("%mistral mo|", {"models"}),
         ("answer << %mistral se|", {"sessions"}),
         ("answer = %mistral -m lar|", {"large"}),
