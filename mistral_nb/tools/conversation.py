@@ -23,6 +23,7 @@ from mistral_nb.engine.occasion import asked_through
 from mistral_nb.engine.session import Session
 from mistral_nb.engine.tokens import most_tokens
 from mistral_nb.errors import InvalidAnswer, InvalidOption
+from mistral_nb.refusal import check_answered
 from mistral_nb.tools.call_messages import (
     assistant_message,
     joined_messages,
@@ -101,6 +102,8 @@ def chat_with_tools(
         A tool, `tool_choice` or `max_rounds` is none.
     EmptyPrompt
         There is nothing to ask.
+    Refused
+        The model ended its answer as the API does not document; what had come of it is in `withheld`.
     MistralNotebookError
         A request failed; one subclass per cause. What a function raises goes to the model instead, and is in ``steps``.
 
@@ -132,6 +135,7 @@ def chat_with_tools(
             if on_event is not None:
                 on_event(event)
     assert isinstance(event, Finished)  # the last one always is
+    check_answered(event.answer.completions[-1])
     return event.answer
 
 

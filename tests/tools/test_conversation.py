@@ -54,6 +54,15 @@ def test_a_question_without_calls_is_answered_in_one_round(api: FakeApi) -> None
     assert (answer.text, answer.steps, answer.rounds) == ("Answer to: Hello", (), 1)
 
 
+def test_an_answer_that_is_filtered_is_refused(api: FakeApi) -> None:
+    api.play(Fault(content="As far as", finish_reason="content_filter"))
+    with pytest.raises(errors.Refused, match="finish_reason 'content_filter'") as caught:
+        mistral_nb.chat_with_tools("Hello", tools=[lookup_owner])
+
+    assert caught.value.withheld is not None
+    assert caught.value.withheld.text == "As far as"
+
+
 def test_no_tools_make_a_plain_question(api: FakeApi) -> None:
     assert mistral_nb.chat_with_tools("Hello", tools=[]).text == "Answer to: Hello"
 

@@ -1,7 +1,8 @@
 """What a cell asks, from what was typed to what is shown and kept.
 
 Keeps to itself: the order of things: prepare, ask, show, keep, and put code below.
-Promises: what arrived before an interrupt or a lost connection is shown, marked and kept, with its tokens; a dry run sends nothing.
+Promises: what arrived before an interrupt, a lost connection or a refusal is shown, marked and kept, with its tokens; a dry run
+sends nothing.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,7 @@ from mistral_nb.notebook.magic.interpolation import interpolated
 from mistral_nb.notebook.magic.options import AskOptions, found
 from mistral_nb.notebook.magic.question import Question, Told
 from mistral_nb.notebook.outcome import Outcome
+from mistral_nb.refusal import check_answered
 
 
 class CellQuestions:
@@ -79,7 +81,8 @@ class CellQuestions:
             metadata=metadata(outcome.answer, bill),
         )
         self._keep(outcome, options)
-        put_below(self._shell, before + outcome.answer.text + after)
+        check_answered(outcome.answer)
+        put_below(self._shell, (before + outcome.answer.text + after).removesuffix("\n"))
 
     def insert_code(self, answer: Completion) -> None:
         """Put the answer's code into a cell below, or say that there is none."""
@@ -123,9 +126,10 @@ class CellQuestions:
             raise
         self._finish(view, outcome, question, told)
         self._keep(outcome, options, conversation, told)
+        self._shown = (self._shell.execution_count, outcome.value)
+        check_answered(outcome.answer)
         if options.form == "code":
             self.insert_code(outcome.answer)
-        self._shown = (self._shell.execution_count, outcome.value)
         return outcome.value
 
     def _broken_off(

@@ -45,7 +45,7 @@ def test_the_whole_code_goes_into_a_cell_below(api: FakeApi, notebook: Interacti
     api.play(Fault(content="result = sum(prices)"))
     run(notebook, f"%%mistral_fim\n{CODE}")
 
-    assert notebook.rl_next_input == "def total(prices):\n    result = sum(prices)\n    return result\n"
+    assert notebook.rl_next_input == "def total(prices):\n    result = sum(prices)\n    return result"
 
 
 def test_the_filling_is_shown_as_code_with_a_footer(api: FakeApi, notebook: InteractiveShell) -> None:

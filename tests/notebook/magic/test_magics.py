@@ -83,6 +83,14 @@ class TestAsking:
             "system": {"role": "system", "content": "Be brief."},
         }
 
+    def test_guardrails_and_safety_instructions_reach_the_request(self, api: FakeApi, shell: InteractiveShell) -> None:
+        shell.user_ns["rules"] = [{"block_on_error": True, "moderation_llm_v2": {"action": "block"}}]
+        ask(shell, "--guardrails rules --safe-prompt", "Hello")
+
+        body = api.requests[0].body
+        assert body["safe_prompt"] is True
+        assert body["guardrails"][0]["moderation_llm_v2"]["action"] == "block"
+
     @pytest.mark.parametrize("option", ['-s "You are terse"', "--system='You are terse'", '--system="You are terse"'])
     def test_quotes_hold_the_words_of_an_option_together(
         self, api: FakeApi, shell: InteractiveShell, option: str
@@ -171,10 +179,26 @@ class TestAsking:
             in displays(notebook, "Hello", "--max-tokens 2")[-1].data["text/plain"]
         )
 
-    def test_an_answer_that_was_filtered_says_so(self, api: FakeApi, notebook: InteractiveShell) -> None:
-        api.play(Fault(finish_reason="content_filter"))
 
-        assert "finish_reason 'content_filter'" in displays(notebook, "Hello")[-1].data["text/plain"]
+class TestRefusals:
+    @pytest.fixture
+    def refused(self, api: FakeApi, notebook: InteractiveShell) -> list[RichOutput]:
+        """Run a cell whose answer is filtered after its first words."""
+        api.play(Fault(content="```python\nx = 1\n```", finish_reason="content_filter"))
+        with capture_output() as captured, pytest.raises(errors.Refused, match="finish_reason 'content_filter'"):
+            notebook.run_cell_magic("mistral", "--out answer --as code", "Hello")
+        return list(captured.outputs)
+
+    def test_the_cell_fails_and_says_so_below_what_had_come(self, refused: list[RichOutput]) -> None:
+        shown = refused[-1].data["text/plain"]
+
+        assert shown.startswith("```python\nx = 1\n```\n\n(Refused or broken off")
+
+    def test_what_had_come_is_kept(self, refused: list[RichOutput], notebook: InteractiveShell) -> None:
+        assert kept(notebook).finish_reason == "content_filter"
+
+    def test_its_code_is_in_no_new_cell(self, refused: list[RichOutput], notebook: InteractiveShell) -> None:
+        assert getattr(notebook, "rl_next_input", None) is None
 
 
 class TestInterrupting:
