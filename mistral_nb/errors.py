@@ -54,6 +54,7 @@ MistralNotebookError
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 from mistral_nb.completion import Completion, TokenUsage
@@ -423,6 +424,10 @@ class RowsFailed(MistralNotebookError):
         super().__init__(problem, remedy)
         self.result = result
         self.failed = failed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how it is made again in another process."""
+        return partial(RowsFailed, result=self.result, failed=self.failed), self.args
 
 
 class CacheProblem(MistralNotebookError):

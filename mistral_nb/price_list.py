@@ -57,6 +57,16 @@ def has_contract_price(model: str) -> bool:
     return _identity(model) in _contracts
 
 
+def contract_prices() -> dict[str, ModelPrice]:
+    """Return the prices of your own, for another process that is to count with them."""
+    return dict(_contracts)
+
+
+def adopt_contract_prices(prices: Mapping[str, ModelPrice]) -> None:
+    """Count with another process's own prices."""
+    _contracts.update(prices)
+
+
 def cost_usd(model: str, usage: TokenUsage, *, region: str = "global", is_batch: bool = False) -> Decimal | None:
     """Return what the tokens cost in USD, exactly; None when the price is unknown.
 

@@ -5,7 +5,9 @@ Promises: reading settings imports nothing heavy and touches no network; every v
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -70,7 +72,23 @@ _AMOUNTS = ("budget_usd_per_day", "budget_usd_per_session")
 DEFAULT_MAX_CONCURRENCY = 64
 DEFAULT_TIMEOUT_SECONDS = 300.0
 DEFAULT_CACHE_MEGABYTES = 2000.0
+# What the terms of a question are, for a process that asks it in the place of this one.
+_TRAVELLING = (
+    "endpoint",
+    "max_concurrency",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "timeout_seconds",
+    "cache_days",
+    "cache_megabytes",
+    "allow_http",
+    "budget_usd_per_day",
+    "budget_usd_per_session",
+    "moderate",
+    "moderation_thresholds",
+)
 _arguments: dict[str, Any] = {}
+_of_elsewhere: ContextVar[Mapping[str, Any]] = ContextVar("mistral_nb_settings", default={})  # noqa: B039  # never written to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,7 +309,24 @@ def configure(
 
 def current_settings() -> Settings:
     """Return the settings that hold now."""
-    return _resolve(_arguments, os.environ)
+    return _resolve({**_arguments, **_of_elsewhere.get()}, os.environ)
+
+
+def settings_for_elsewhere() -> dict[str, Any]:
+    """Return what another process needs to ask the same model on the same terms: neither the key nor this machine's folders."""
+    settings = current_settings()
+    set_here = {name: getattr(settings, name) for name in _TRAVELLING if name in settings.origins}
+    return {**set_here, "region": settings.region, "model": settings.default_model}
+
+
+@contextmanager
+def as_set_elsewhere(arguments: Mapping[str, Any]) -> Iterator[None]:
+    """Have the settings of another process hold in this block, over this process's own."""
+    token = _of_elsewhere.set(arguments)
+    try:
+        yield
+    finally:
+        _of_elsewhere.reset(token)
 
 
 def settings_with(key: SecretKey) -> Settings:

@@ -12,7 +12,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # Lower layers may not import from higher ones.
 LAYERS = ["vocabulary", "backends", "engine", "tasks", "notebook"]
-DOORS = {"__init__", "cli", "demo", "doctor", "evaluation", "extraction", "login", "samples", "tools"}
+DOORS = {"__init__", "cli", "dask", "demo", "doctor", "evaluation", "extraction", "login", "samples", "tools"}
 
 
 def layer(module: str) -> str:
@@ -69,6 +69,8 @@ def heavy_modules_after(statement: str) -> set[str]:
         "matplotlib",
         "anywidget",
         "ipywidgets",
+        "dask",
+        "distributed",
     ]
     script = f"import sys\n{statement}\nprint(*[name for name in {heavy} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

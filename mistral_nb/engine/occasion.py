@@ -84,6 +84,16 @@ def tagged(tag: str, tab: Tab) -> Iterator[None]:
         _current.reset(token)
 
 
+@contextmanager
+def for_caller(*, tag: str | None, tabs: "tuple[Tab, ...]") -> Iterator[None]:
+    """Ask in this block for a caller elsewhere: through the accessor, under its tag, on these bills alone."""
+    token = _current.set(Occasion(door="accessor", tag=tag, tabs=tabs))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
 def current_occasion(verb: str) -> Occasion:
     """Return the occasion of a request that is made now; `verb` holds where no door names one."""
     now = _current.get()

@@ -24,6 +24,7 @@ def confidence_source(
         Whether the embedded model answers by scoring labels, which gives it probabilities.
     """
     from mistral_nb.engine.current import current_session
+    from mistral_nb.notebook.parts import current_part
     from mistral_nb.settings import is_local
 
     number = checked_votes(votes)
@@ -36,7 +37,9 @@ def confidence_source(
     if is_local(name):
         return ConfidenceSource() if scores_labels else ConfidenceSource(DEFAULT_VOTES)
     known = session.account.gives_log_probabilities
-    if is_dry_run and name not in known:
+    part = current_part()
+    sends_nothing = is_dry_run or (part is not None and not part.may_ask)
+    if sends_nothing and name not in known:
         return ConfidenceSource(DEFAULT_VOTES)  # the dearer of the two
     return ConfidenceSource() if _gives_log_probabilities(session, name) else ConfidenceSource(DEFAULT_VOTES)
 

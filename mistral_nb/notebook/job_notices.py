@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.batch_states import KEPT_SECONDS, state_of_all
+from mistral_nb.notebook.parts import current_part
 from mistral_nb.readers_code import readers_stacklevel
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ def warn_of_pending(run: "BatchRun") -> None:
 
 def warn_of_jobs(session: "Session", plan: "RowsPlan") -> None:
     """Warn, before a live run, of questions that are in a batch job already, and of answers that will be lost."""
+    if current_part() is not None:
+        return
     waiting = session.batches.waiting()
     if not waiting:
         return

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from mistral_nb.engine.rows import RowsProgress, RowsResult
 from mistral_nb.masking.kinds import MaskReport
+from mistral_nb.notebook.parts import current_part
 from mistral_nb.readers_code import readers_stacklevel
 
 _QUIET_SECONDS = 1.0
@@ -27,6 +28,9 @@ def progress_line(verb: str, progress: RowsProgress) -> Iterator[Callable[[RowsP
     """Show how far a run is while the block runs; yields the function to call with each state."""
     from tqdm.auto import tqdm
 
+    if current_part() is not None:
+        yield lambda state: None
+        return
     # What was kept took no time: only the rows that are asked tell the speed and the time left.
     with tqdm(
         total=progress.total,
@@ -55,12 +59,17 @@ def say_what_was_masked(report: MaskReport) -> None:
     """Print, on a line of its own, what stays on this machine."""
     from tqdm.auto import tqdm
 
-    tqdm.write(f"Masked: {report}.")
+    if current_part() is None:
+        tqdm.write(f"Masked: {report}.")
 
 
 def warn_of_failures(result: RowsResult) -> None:
     """Warn once, with the count and the most frequent causes; silent when every row was answered."""
     if not result.has_failures:
+        return
+    part = current_part()
+    if part is not None:
+        part.told(result)
         return
     warnings.warn(
         f"{failures_text(result)}\n"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from mistral_nb.notebook.batch_verbs import Mode, answered_by_jobs, checked_mode
+from mistral_nb.notebook.parts import current_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -249,7 +250,8 @@ def executed(
     )
 
     def remember() -> None:
-        session.last_run = column_run
+        if current_part() is None:
+            session.last_run = column_run
 
     if chosen["background"]:
         return BackgroundRun(run, ended=remember, finish=lambda: _finished(column_run, chosen, give))
@@ -300,7 +302,8 @@ def _finished(column_run: "ColumnRun", chosen: VerbOptions, give: "Give | None")
     from mistral_nb.errors import RowsFailed
     from mistral_nb.notebook.progress import failures_text, warn_of_failures
 
-    current_session().last_run = column_run  # of a run in the background, whose result is looked at now
+    if current_part() is None:
+        current_session().last_run = column_run  # of a run in the background, whose result is looked at now
     shown: Give = give or (lambda run: run.details if chosen["details"] else run.column)
     given = shown(column_run)
     if column_run.result.has_failures and chosen["errors"] == "raise":

@@ -96,7 +96,7 @@ def _method(
     def method(self: Any, /, *args: Any, **kwargs: Any) -> Any:
         for name in kwargs:
             if name not in names:
-                raise _no_option(name, names)
+                raise no_option(name, names)
         try:
             given = taken.bind(*args, **kwargs).arguments
         except TypeError as error:
@@ -133,7 +133,8 @@ def _options_of(verb: Verb) -> dict[str, Any]:
     return {}
 
 
-def _no_option(name: str, names: Sequence[str]) -> InvalidOption:
+def no_option(name: str, names: Sequence[str]) -> InvalidOption:
+    """Return the error of an option that there is not, with the nearest one that there is."""
     near = difflib.get_close_matches(name, names, n=1)
     hint = f"Did you mean {near[0]}=? " if near else ""
     return InvalidOption(f"There is no option {name}=.", f"{hint}There are: {', '.join(names)}.")
