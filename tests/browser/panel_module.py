@@ -22,7 +22,11 @@ _HTML = """<!doctype html>
 _START = """async () => {
   const module = await import("./panel.js");
   const listeners = {};
-  const widget = await module.default();
+  window.waits = new Set();
+  const widget = await module.default((callback) => {
+    window.waits.add(callback);
+    return () => window.waits.delete(callback);
+  });
   window.sent = [];
   window.model = {
     get: () => undefined,
@@ -111,6 +115,16 @@ class PanelPage:
     def opens(self, *turns: dict[str, Any], **facts: Any) -> None:
         """Deliver a snapshot."""
         self.says("snapshot", turns=list(turns), facts=FACTS | facts)
+
+    def hears(self, message: dict[str, Any]) -> None:
+        """Let the kernel say that it has a message."""
+        self.delivers({"kind": "heard", "page": message["page"], "upTo": message["number"], "isGap": False})
+
+    def time_passes(self) -> None:
+        """Let everything that the panel waits for come, but once."""
+        self.page.evaluate(
+            "() => [...window.waits].forEach((callback) => { window.waits.delete(callback); callback(); })"
+        )
 
     def sent(self, kind: str) -> list[dict[str, Any]]:
         """Return what the panel has sent of a kind."""

@@ -24,8 +24,7 @@ from tests.browser.jupyterlab import (
 from tests.browser.panel_module import PNG
 from tests.fake_api import FakeApi, Fault
 
-# JupyterLab was seen to lose a page's first message, in one run of several: such a test is run once more, and the report says so.
-pytestmark = [pytest.mark.browser, pytest.mark.flaky(reruns=2)]
+pytestmark = pytest.mark.browser
 
 IMPORT = "import mistral_nb"
 CHAT = "panel = mistral_nb.chat()"

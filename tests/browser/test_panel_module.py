@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.answers import ATTACK, BEAUTIFUL
 from tests.browser.conftest import PATIENCE_MILLISECONDS
-from tests.browser.panel_module import PNG, PanelPage, turn
+from tests.browser.panel_module import FACTS, PNG, PanelPage, turn
 
 pytestmark = pytest.mark.browser
 
@@ -288,7 +288,7 @@ class TestAnswers:
 
         shown = page.get_by_role("alert").all_inner_texts()[0].split("\n\n")
         assert shown == ["RateLimited: The limit is reached.", "Wait a minute."]
-        assert panel.sent("retry") == [{"kind": "retry", "turn": 1, "model": None, "buffers": []}]
+        assert [(message["turn"], message["model"]) for message in panel.sent("retry")] == [(1, None)]
 
     def test_a_retry_can_name_another_model(self, panel: PanelPage, page: Page) -> None:
         panel.opens(turn())
@@ -316,7 +316,7 @@ class TestAnswers:
         expect(page.get_by_label("Arguments")).to_be_visible()
         page.get_by_role("button", name="Deny").click()
 
-        assert panel.sent("consent") == [{"kind": "consent", "call": "abc", "isAllowed": False, "buffers": []}]
+        assert [(message["call"], message["isAllowed"]) for message in panel.sent("consent")] == [("abc", False)]
 
     def test_a_conversation_is_cleared_at_the_second_press(self, panel: PanelPage, page: Page) -> None:
         panel.opens(turn())
@@ -358,6 +358,64 @@ class TestNothingIsLost:
 
         expect(page.get_by_text("Being sent")).to_have_count(0)
         expect(page.get_by_text("Hello", exact=True)).to_have_count(1)
+
+    def test_a_question_that_the_kernel_does_not_hear_is_sent_again_until_it_does(
+        self, panel: PanelPage, field: Locator
+    ) -> None:
+        field.fill("Hello")
+        field.press("Enter")
+        panel.time_passes()
+        panel.time_passes()
+        first, *again = panel.sent("ask")
+        panel.says("turn", turn=turn(question="Hello", state="running"), draft=first["draft"])
+        panel.hears(first)
+        panel.time_passes()
+
+        assert again == [first, first]
+        assert panel.sent("ask") == [first, *again]
+
+    def test_what_was_said_later_waits_for_what_the_kernel_missed(self, panel: PanelPage, field: Locator) -> None:
+        for text in ("One", "Two"):
+            field.fill(text)
+            field.press("Enter")
+        one, two = panel.sent("ask")
+        panel.delivers({"kind": "heard", "page": one["page"], "upTo": 0, "isGap": True})
+
+        assert (one["number"], two["number"]) == (1, 2)
+        assert panel.sent("ask") == [one, two, one]
+
+    def test_a_kernel_that_does_not_answer_a_hello_is_asked_again(self, page: Page) -> None:
+        panel = PanelPage(page)
+        panel.time_passes()
+        asked = len(panel.sent("hello"))
+        panel.opens()
+        panel.time_passes()
+
+        assert (asked, len(panel.sent("hello"))) == (2, 2)
+
+    def test_a_kernel_that_is_gone_is_not_asked_for_ever(self, panel: PanelPage, page: Page) -> None:
+        page.evaluate("window.kernel.ends()")
+        for _ in range(20):
+            panel.time_passes()
+
+        assert len(panel.sent("hello")) < 10
+
+    @pytest.mark.parametrize("became", ["a turn", "refused"])
+    def test_what_became_of_a_question_is_asked_where_the_page_missed_it(
+        self, panel: PanelPage, page: Page, field: Locator, became: str
+    ) -> None:
+        field.fill("Hello")
+        field.press("Enter")
+        (asked,) = panel.sent("ask")
+        panel.hears(asked)
+        refusal = {"kind": "UnknownPrice", "problem": "No price.", "remedy": "Leave budget_usd out."}
+        draft, turns = asked["draft"], [turn(question="Hello")] if became == "a turn" else []
+        panel.says("snapshot", turns=turns, facts=FACTS, drafts={draft: None if became == "a turn" else refusal})
+
+        assert panel.sent("hello")[-1]["drafts"] == [draft]
+        expect(page.get_by_text("Being sent")).to_have_count(0)
+        expect(field).to_have_value("" if became == "a turn" else "Hello")
+        expect(page.get_by_text("UnknownPrice: No price.")).to_be_visible(visible=became == "refused")
 
     def test_what_a_kernel_that_ends_had_not_taken_comes_back(
         self, panel: PanelPage, page: Page, field: Locator

@@ -116,11 +116,12 @@ class ChatLog:
                 self._facts = facts
                 self._tell("facts", facts=facts)
 
-    def tell_all(self) -> None:
-        """Send a snapshot, for a front end that begins or has missed something."""
+    def tell_all(self, **content: Any) -> None:
+        """Send a snapshot, and this with it, for a front end that begins or has missed something."""
         with self._lock:
             self._flush_now()
-            self._tell("snapshot", turns=[turn.as_json() for turn in self._turns.values()], facts=self._facts)
+            turns = [turn.as_json() for turn in self._turns.values()]
+            self._tell("snapshot", turns=turns, facts=self._facts, **content)
 
     def _pending(self, growing: "_Growing") -> str:
         return _text_of(self._turns[growing.turn_id], growing.part)[growing.sent :]

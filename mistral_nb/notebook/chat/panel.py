@@ -25,6 +25,7 @@ from mistral_nb.notebook.chat.answering import Sampling
 from mistral_nb.notebook.chat.conversation import ChatConversation
 from mistral_nb.notebook.chat.export import exported, format_of
 from mistral_nb.notebook.chat.images import checked_images
+from mistral_nb.notebook.chat.inbox import Inbox, Message
 from mistral_nb.notebook.chat.sharing import DEFAULT_ROWS, shared_frames
 from mistral_nb.notebook.chat.transcript import Transcript
 from mistral_nb.notebook.chat.turns import ChatTurn, error_json
@@ -81,6 +82,8 @@ class ChatPanel(AnyWidget):
             session=session,
             facts={"transcript": transcript_name},
         )
+        self._inbox = Inbox(self._obey_or_refuse)
+        self._drafts: dict[str, JsonObject | None] = {}
         self.on_msg(self._from_page)
         _panels.add(self)
 
@@ -230,18 +233,29 @@ class ChatPanel(AnyWidget):
             setattr(self.comm, "_reply_subshell_for", None)  # noqa: B010  # ipykernel asks for it with getattr
 
     def _from_page(self, _widget: object, content: Any, buffers: Sequence[memoryview]) -> None:
-        """Do what the page asks for; called from any thread."""
+        """Do what the page asks for, once for each of its numbers; called from any thread."""
+        match content:
+            case {"page": str(page), "number": int(number)}:
+                self.send(self._inbox.take(page, number, (content, buffers)))
+            case {"kind": "hello", "drafts": [*drafts]}:
+                known = {draft: self._drafts[draft] for draft in drafts if draft in self._drafts}
+                self.conversation.log.tell_all(drafts=known)
+
+    def _obey_or_refuse(self, message: Message) -> None:
+        content, buffers = message
+        draft = content.get("draft")
+        refusal: JsonObject | None = None
         try:
             self._obey(content, buffers)
         except MistralNotebookError as error:
-            draft = content.get("draft") if isinstance(content, dict) else None
-            self.send({"kind": "refused", "draft": draft, "error": error_json(error)})
+            refusal = error_json(error)
+            self.send({"kind": "refused", "draft": draft, "error": refusal})
+        if isinstance(draft, str):
+            self._drafts[draft] = refusal
 
     def _obey(self, content: Any, buffers: Sequence[memoryview]) -> None:
         conversation = self.conversation
         match content:
-            case {"kind": "hello"}:
-                conversation.log.tell_all()
             case {"kind": "ask", "text": str(text), "draft": str(draft), "images": [*names]}:
                 files = [(str(name), bytes(buffer)) for name, buffer in zip(names, buffers, strict=False)]
                 conversation.ask(text, images=checked_images(files), draft=draft)

@@ -18,12 +18,23 @@ class Page:
         self.facts: dict[str, Any] = {}
         self.received: list[dict[str, Any]] = []
         self._changed = threading.Condition()
+        self.heard = 0
+        self._said = 0
         panel.send = self._receive
-        self.says("hello")
+        self.hello()
+
+    def hello(self, *drafts: str) -> None:
+        """Ask for everything, and for what became of these questions."""
+        self.arrives({"kind": "hello", "drafts": list(drafts)})
 
     def says(self, kind: str, *, buffers: tuple[bytes, ...] = (), **content: Any) -> None:
         """Send a message to the panel, as a click does."""
-        self.panel._handle_custom_msg({"kind": kind, **content}, [memoryview(buffer) for buffer in buffers])
+        self._said += 1
+        self.arrives({"kind": kind, **content, "page": "a", "number": self._said}, buffers)
+
+    def arrives(self, message: dict[str, Any], buffers: tuple[bytes, ...] = ()) -> None:
+        """Let a message come to the panel as it is."""
+        self.panel._handle_custom_msg(message, [memoryview(buffer) for buffer in buffers])
 
     def asks(self, text: str, *, draft: str = "1", images: dict[str, bytes] | None = None) -> None:
         files = images or {}
@@ -48,6 +59,9 @@ class Page:
         return [message for message in self.received if message["kind"] == kind]
 
     def _receive(self, message: dict[str, Any]) -> None:
+        if message["kind"] == "heard":
+            self.heard = message["upTo"]
+            return
         with self._changed:
             self.received.append(message)
             apply(message, self.turns)

@@ -39,6 +39,26 @@ class TestAnswers:
 
         assert [message["draft"] for message in page.of_kind("turn") if message.get("draft")] == ["7"]
 
+    def test_a_question_that_comes_twice_is_asked_once(self, api: FakeApi, opened: Opened) -> None:
+        page = opened()
+        message = {"kind": "ask", "text": "Hello", "draft": "d", "images": [], "page": "a", "number": 1}
+        page.arrives(message)
+        page.arrives(message)
+        page.ended(1)
+
+        assert sent(api) == ["Hello"]
+
+    def test_a_page_is_told_what_became_of_the_questions_it_asks_after(self, api: FakeApi, opened: Opened) -> None:
+        page = opened()
+        page.asks("Hello", draft="taken")
+        page.asks(" ", draft="refused")
+        page.hello("taken", "refused", "never came")
+        became = page.of_kind("snapshot")[-1]["drafts"]
+
+        assert became.keys() == {"taken", "refused"}
+        assert became["taken"] is None
+        assert became["refused"]["kind"] == "EmptyPrompt"
+
     def test_an_answer_comes_in_pieces(self, api: FakeApi, opened: Opened) -> None:
         api.play(Fault(content="some words " * 300, bytes_per_second=60_000))
         page = opened()
@@ -356,7 +376,7 @@ class TestTheConversation:
         page = opened()
         page.asks("Hello")
         page.until(lambda: page.text(1))
-        page.says("hello")
+        page.hello()
         told = page.of_kind("snapshot")[-1]["turns"][0]["parts"][0]["text"]
         page.ended(1)
 

@@ -7,11 +7,16 @@ import { Store } from "./store.js";
 
 const JUPYTERS_OWN_UPDATE_MILLISECONDS = 300;
 
-export default () => {
+const later = (callback, milliseconds) => {
+  const timer = setTimeout(callback, milliseconds);
+  return () => clearTimeout(timer);
+};
+
+export default (wait = later) => {
   let store;
   return {
     initialize({ model }) {
-      store = new Store((message, buffers) => model.send(message, undefined, buffers));
+      store = new Store((message, buffers) => model.send(message, undefined, buffers), wait);
       const receive = (message) => {
         const reply = store.receive(message);
         if (reply?.kind === "file") download(reply.name, reply.text);
@@ -20,10 +25,10 @@ export default () => {
       // Jupyter updates the output itself, but in a page that was loaded anew it no longer knows which one it is.
       const keepTranscript = (transcript) => {
         if (transcript.data) putTranscript(model.widget_manager, transcript);
-        else setTimeout(() => askForTranscript(transcript), JUPYTERS_OWN_UPDATE_MILLISECONDS);
+        else wait(() => askForTranscript(transcript), JUPYTERS_OWN_UPDATE_MILLISECONDS);
       };
       const askForTranscript = (transcript) => {
-        if (!isTranscriptCurrent(model.widget_manager, transcript)) model.send({ kind: "transcript" });
+        if (!isTranscriptCurrent(model.widget_manager, transcript)) store.askForTranscript();
       };
       const lost = () => store.reconnect();
       model.on("msg:custom", receive);
@@ -31,6 +36,7 @@ export default () => {
       model.on("comm_live_update", lost);
       store.hello();
       return () => {
+        store.close();
         model.off("msg:custom", receive);
         model.off("comm:close", lost);
         model.off("comm_live_update", lost);

@@ -3,14 +3,25 @@
 // One store for all views of a panel, so that they agree. Messages of the kernel are numbered: one that comes late or twice is dropped,
 // and after a gap everything is asked for anew.
 
+import { Outbox } from "./outbox.js";
+
 const ENDED = new Set(["done", "stopped", "failed"]);
 
 export class Store {
-  constructor(send) {
-    this._sendToKernel = send;
+  constructor(send, later) {
+    const attempt = (message, buffers) => {
+      try {
+        send(message, buffers);
+      } catch {
+        this.lostKernel(); // a connection that is closed throws
+      }
+    };
+    const hello = () => ({ kind: "hello", drafts: this.pending.map(({ draft }) => draft) });
+    this._outbox = new Outbox(attempt, hello, later);
     this._number = null;
     this._listeners = new Set();
     this._drafts = 0;
+    this._draftsPrefix = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
     this._stopped = new Set();
     this.turns = [];
     this.facts = null;
@@ -43,8 +54,14 @@ export class Store {
     return () => this._listeners.delete(listener);
   }
 
+  /** Ask the kernel for everything, and what became of the questions that it has not shown. */
   hello() {
-    this._send({ kind: "hello" });
+    this._outbox.hello();
+  }
+
+  /** The page is closed: nothing is sent any more. */
+  close() {
+    this._outbox.close();
   }
 
   /** The connection to the kernel has changed: nothing more comes, unless the kernel answers a hello. */
@@ -92,6 +109,10 @@ export class Store {
     this._send({ kind: "export", format });
   }
 
+  askForTranscript() {
+    this._send({ kind: "transcript" });
+  }
+
   dismissError() {
     this.error = null;
     this._changed();
@@ -108,6 +129,7 @@ export class Store {
   lostKernel() {
     if (!this.isAlive) return;
     this.isAlive = false;
+    this._outbox.restart();
     for (const turn of this.turns) if (!ENDED.has(turn.state)) this._stopped.add(turn.id);
     for (const { draft } of [...this.pending]) this._giveBack(draft);
     this._changed();
@@ -117,6 +139,8 @@ export class Store {
   receive(message) {
     if (message.number === undefined) return this._receiveReply(message);
     if (message.kind === "snapshot") {
+      this._outbox.told();
+      this._settle(message.drafts ?? {});
       this.isAlive = true;
       this._number = message.number;
       this.turns = message.turns;
@@ -137,11 +161,30 @@ export class Store {
   }
 
   _receiveReply(message) {
-    if (message.kind !== "refused") return message;
-    this._giveBack(message.draft);
-    this.error = message.error;
-    this._changed();
+    if (message.kind === "refused") this._refuse(message.draft, message.error);
+    else if (message.kind === "heard") this._heard(message);
+    else return message;
     return null;
+  }
+
+  _refuse(draft, error) {
+    this._giveBack(draft);
+    this.error = error;
+    this._changed();
+  }
+
+  /** A question that was heard is shown or refused before; where it is not, that was missed. */
+  _heard(message) {
+    if (!this._outbox.heard(message)) return;
+    if (this.pending.some(({ number }) => number <= message.upTo)) this.hello();
+  }
+
+  /** What became of the questions that were asked after: null for those that have a turn, an error for those that were refused. */
+  _settle(drafts) {
+    for (const { draft } of [...this.pending]) {
+      if (drafts[draft] === null) this.pending = this.pending.filter((waiting) => waiting.draft !== draft);
+      else if (drafts[draft] !== undefined) this._refuse(draft, drafts[draft]);
+    }
   }
 
   /** Whether the message fits to what is here. */
@@ -180,19 +223,20 @@ export class Store {
 
   _submit({ text, images }, message) {
     this._drafts += 1;
-    const draft = `${Date.now()}-${this._drafts}`;
-    this.pending = [...this.pending, { draft, text, images }];
+    const question = { draft: `${this._draftsPrefix}-${this._drafts}`, text, images };
+    this.pending = [...this.pending, question];
     this.error = null;
-    this._send({ ...message, draft }, images.map((image) => image.content));
+    if (this.isAlive) {
+      const buffers = images.map((image) => image.content);
+      question.number = this._outbox.post({ ...message, draft: question.draft }, buffers);
+    } else {
+      this._giveBack(question.draft);
+    }
     this._changed();
   }
 
-  _send(message, buffers = []) {
-    try {
-      this._sendToKernel(message, buffers);
-    } catch {
-      this.lostKernel(); // a connection that is closed throws
-    }
+  _send(message) {
+    if (this.isAlive) this._outbox.post(message, []);
   }
 
   _giveBack(draft) {
