@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.cache import KeptAnswer
 from mistral_nb.engine.dtype_families import in_family, spread
-from mistral_nb.engine.rows import ColumnsOfAnswers, ColumnsOfRecords, DistinctTexts, RowsResult
+from mistral_nb.engine.rows import ColumnOfRecords, ColumnsOfAnswers, ColumnsOfRecords, DistinctTexts, RowsResult
 from mistral_nb.errors import NotText, UnknownColumn
 
 if TYPE_CHECKING:
@@ -235,6 +235,9 @@ def _value_arrays(result: RowsResult, dtype: Any, *, like: Any) -> dict[str, Any
     elif isinstance(dtype, ColumnsOfRecords):
         values = [None if value is None else dtype.cells(value) for value in values]
         dtype = dtype.dtypes
+    elif isinstance(dtype, ColumnOfRecords):
+        values = [None if value is None else dtype.cell(value) for value in values]
+        dtype = dtype.dtype
     if not isinstance(dtype, Mapping):
         return {"value": spread(values, numbers, in_family(dtype, like))}
     return {

@@ -66,6 +66,22 @@ class ColumnsOfRecords:
 
 
 @dataclass(frozen=True, slots=True)
+class ColumnOfRecords:
+    """The dtype of values that are kept with more than is shown of them.
+
+    Attributes
+    ----------
+    dtype
+        Of the column that is shown.
+    cell
+        Gives what a value shows in it.
+    """
+
+    dtype: Any
+    cell: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnsOfAnswers:
     """The dtype of values of which only the answers say what columns they have.
 
@@ -96,7 +112,8 @@ class RowTask(Protocol):
 
     `version` changes with the prompt, so that kept answers to an older prompt are not mixed with new ones. A request depends on
     nothing but the text and the task's own options. A value is something that JSON can hold, or bytes; the answer that it is read
-    from is a `Completion`, or an `InputsAnswer` where the requests are `InputsRequest`s.
+    from is a `Completion`, or an `InputsAnswer` where the requests are `InputsRequest`s. It is kept under its request alone, so
+    options that do not change the request must not change the value either, only how the dtype shows it.
     """
 
     verb: ClassVar[str]
@@ -108,7 +125,7 @@ class RowTask(Protocol):
 
         A mapping of names to dtypes makes each value a JSON object and the result a frame with these columns; what an object
         lacks is missing. Lists and objects have dtype `object`, or better a `NestedDtype`, which says what they hold. Also
-        `ColumnsOfRecords`, `ColumnsOfAnswers`, and `VectorDtype`.
+        `ColumnOfRecords`, `ColumnsOfRecords`, `ColumnsOfAnswers`, and `VectorDtype`.
         """
 
     @property

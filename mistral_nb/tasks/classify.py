@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject, LabelChoice
+from mistral_nb.engine.rows import ColumnOfRecords
 from mistral_nb.errors import InvalidAnswer
 from mistral_nb.tasks.answer_text import answered_json, whole_characters
 from mistral_nb.tasks.confidence import (
@@ -49,7 +50,7 @@ class Classify:
     confidence
         Where the confidence comes from that each answer is to have; None for none. Votes decide the label too.
     shows_confidence
-        Whether the confidence is part of the value.
+        Whether the confidence is shown; where there is one it is part of the value.
     """
 
     labels: LabelSet
@@ -110,20 +111,16 @@ class Classify:
         return expected * (self._votes or 1)
 
     @cached_property
-    def dtype(self) -> "CategoricalDtype | dict[str, Any]":
+    def dtype(self) -> "CategoricalDtype | ColumnOfRecords | dict[str, Any]":
         from pandas import CategoricalDtype
 
         label = CategoricalDtype(list(self.labels.names), ordered=self.ordered)
-        if not self._has_columns:
-            return label
+        if not (self.shows_confidence or self.rationale):
+            return label if self.confidence is None else ColumnOfRecords(label, _label_of)
         columns: dict[str, Any] = {"label": label}
         if self.shows_confidence:
             columns |= {"confidence": "Float64", "confidence_from": CategoricalDtype(list(CONFIDENCE_SOURCES))}
         return columns | ({"rationale": "str"} if self.rationale else {})
-
-    @property
-    def _has_columns(self) -> bool:
-        return self.shows_confidence or self.rationale
 
     @property
     def _votes(self) -> int | None:
@@ -183,10 +180,10 @@ class Classify:
         return self.labels.name(answer.get("label") if isinstance(answer, Mapping) else None)
 
     def _value(self, label: str, confidence: float | None, source: str, completion: Completion) -> Any:
-        if not self._has_columns:
+        if self.confidence is None and not self.rationale:
             return label
         value: dict[str, Any] = {"label": label}
-        if self.shows_confidence:
+        if self.confidence is not None:
             value |= {"confidence": confidence, "confidence_from": None if confidence is None else source}
         return value | ({"rationale": checked_rationale(answered_json(completion))} if self.rationale else {})
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject
+from mistral_nb.engine.rows import ColumnOfRecords, ColumnsOfRecords
 from mistral_nb.errors import AnswerProblem, InvalidAnswer, InvalidLabels, Refused
 from mistral_nb.nested_dtype import FieldsOf, ListOf, NestedDtype
 from mistral_nb.tasks.answer_text import answered_json
@@ -38,11 +39,11 @@ class ClassifySeveral:
     Attributes
     ----------
     as_columns
-        Whether a value is one boolean for each label instead of a list.
+        Whether a value is shown as one boolean for each label instead of a list.
     votes
         How often each text is asked; a label applies that more than half of the answers have. None: once.
     shows_confidence
-        Whether the value has the share of votes for each label that got one.
+        Whether the share of votes is shown for each label that got one.
     """
 
     labels: LabelSet
@@ -54,7 +55,7 @@ class ClassifySeveral:
     shows_confidence: bool = False
 
     verb: ClassVar[str] = "classify"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def request(self, text: str, *, model: str) -> CompletionRequest:
         return CompletionRequest(
@@ -105,8 +106,8 @@ class ClassifySeveral:
         more: dict[str, Any] = {"confidence": shares} if self.shows_confidence else {}
         more |= {"rationale": "str"} if self.rationale else {}
         if self.as_columns:
-            return dict.fromkeys(self.labels.names, "boolean") | more
-        return {"labels": several} | more if more else several
+            return ColumnsOfRecords(dict.fromkeys(self.labels.names, "boolean") | more, self._cells)
+        return {"labels": several} | more if more else ColumnOfRecords(several, self._applying)
 
     @property
     def _most_tokens(self) -> int:
@@ -180,15 +181,18 @@ class ClassifySeveral:
         return self._value(applying, shares, nearest[1])
 
     def _value(self, names: tuple[str, ...], shares: Mapping[str, float], answer: Any) -> Any:
-        more: dict[str, Any] = {"confidence": dict(shares)} if self.shows_confidence else {}
+        more: dict[str, Any] = {"confidence": dict(shares)} if self.votes else {}
         more |= {"rationale": checked_rationale(answer)} if self.rationale else {}
-        if self.as_columns:
-            return {name: name in names for name in self.labels.names} | more
         return {"labels": list(names)} | more if more else list(names)
 
+    def _cells(self, value: Any) -> Mapping[str, Any]:
+        more = value if isinstance(value, Mapping) else {}
+        applying = self._applying(value)
+        return {name: more[name] for name in ("confidence", "rationale") if name in more} | {
+            name: name in applying for name in self.labels.names
+        }
+
     def _applying(self, value: Any) -> list[str]:
-        if self.as_columns:
-            return [name for name in self.labels.names if value[name]]
         return list(value["labels"] if isinstance(value, Mapping) else value)
 
     def _read_packed(self, answer: Any) -> Any:

@@ -118,6 +118,13 @@ class TestConfidence:
         assert (labels.dtype, labels.tolist()[2:]) == (pd.CategoricalDtype(LABELS), ["delivery", "bug"])
         assert {request.body["n"] for request in api.requests} == {3}
 
+    def test_votes_that_were_kept_without_it_have_it_too(self, api: FakeApi) -> None:
+        classified(TEXTS, votes=3)
+        asked = len(api.requests)
+        frame = classified(TEXTS, votes=3, confidence=True)
+
+        assert (len(api.requests), frame["confidence"][0]) == (asked, 1.0)
+
     def test_the_receipt_of_votes_holds_all_of_them(self, priced: FakeApi) -> None:
         once, five = (classified(TEXTS, dry_run=True, **more) for more in ({}, {"votes": 5}))
 
@@ -169,6 +176,14 @@ class TestMultiLabel:
 
         assert (frame.columns.tolist(), [str(dtype) for dtype in frame.dtypes]) == (LABELS, ["boolean"] * 3)
         assert frame["bug"].tolist() == [True, pd.NA, False, True]
+
+    def test_lists_that_were_kept_are_shown_as_columns_too(self, api: FakeApi) -> None:
+        lists = classified(list(self.ROWS), multi_label=True)
+        asked = len(api.requests)
+        frame = classified(list(self.ROWS), multi_label="columns")
+
+        assert len(api.requests) == asked
+        assert frame["bug"].dropna().tolist() == ["bug" in found for found in lists.dropna()]
 
     def test_what_fits_none_gets_the_other_label_alone(self, api: FakeApi) -> None:
         assert classified(list(self.ROWS), multi_label=True, other="other").tolist()[2] == ["other"]
