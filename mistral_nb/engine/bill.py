@@ -12,6 +12,7 @@ from typing import Any
 
 from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.cache import KeptAnswer
+from mistral_nb.engine.receipt import sum_known
 from mistral_nb.engine.rows import PaidRow
 
 _ANSWER_FIELDS = tuple(field.name for field in fields(KeptAnswer))
@@ -69,6 +70,18 @@ class _PaidRows(Mapping[int, PaidRow]):
 
     def __len__(self) -> int:
         return len(self._rows)
+
+
+def paid_by_both(before: PaidRow | None, now: PaidRow) -> PaidRow:
+    """Return what two requests for the same thing have paid, with the latest answer."""
+    if before is None:
+        return now
+    return PaidRow(
+        answer=now.answer,
+        prompt_tokens=before.prompt_tokens + now.prompt_tokens,
+        completion_tokens=before.completion_tokens + now.completion_tokens,
+        cost_usd=sum_known([before.cost_usd, now.cost_usd]),
+    )
 
 
 def share_of(total: int, place: int, count: int) -> int:

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mistral_nb.engine.cache import KeptAnswer
+from mistral_nb.engine.cascade_run import CascadeReport, CascadeRun
 from mistral_nb.engine.columns import details_frame, failures, values_of, with_new_values
 from mistral_nb.engine.rows import PackingAudit, RowsProgress, RowsResult
 from mistral_nb.engine.rows_run import Run
@@ -78,6 +79,11 @@ class ColumnRun:
         """How answers of shared requests compare with answers to rows asked alone; None when nothing was packed."""
         return self.result.audit
 
+    @cached_property
+    def cascade(self) -> CascadeReport | None:
+        """How many texts went on to the second model, and what that saved; None for a run that had but one model."""
+        return self._run.report() if isinstance(self._run, CascadeRun) else None
+
     @property
     def masked(self) -> "MaskReport | None":
         """What was masked before anything was sent; None where nothing was to be."""
@@ -141,6 +147,8 @@ class ColumnRun:
             parts.append(
                 f"of {self.audit.rows} packed rows asked again alone, {self.audit.packed_disagreements} differed"
             )
+        if self.cascade is not None:
+            parts.append(str(self.cascade))
         if self.masked is not None:
             parts.append(f"masked: {self.masked}")
         return "; ".join(parts)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from mistral_nb.completion import TokenUsage
+from mistral_nb.engine.bill import paid_by_both
 from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.fold import Fold, FoldTask, Question
 from mistral_nb.engine.occasion import Occasion
@@ -211,7 +212,7 @@ class FoldRun:
         for number, question in numbered:
             paid = open_paid.pop(number, None)  # the first of the questions that share it pays
             if paid is not None:
-                self._paid[question.group] = _both(self._paid.get(question.group), paid)
+                self._paid[question.group] = paid_by_both(self._paid.get(question.group), paid)
             value, error = result.values[number], result.errors.get(number)
             if value is not None:
                 if question.is_last and plan.keys:
@@ -223,15 +224,3 @@ class FoldRun:
     def _count_failures(self) -> None:
         failed = sum(sum(self.groups.groups[number].rows) for number in self._fold.errors)
         self.progress.failed = failed + sum(rows for _, rows, _ in self._fold.losses)
-
-
-def _both(before: PaidRow | None, now: PaidRow) -> PaidRow:
-    """Return what a group has paid, with the latest answer."""
-    if before is None:
-        return now
-    return PaidRow(
-        answer=now.answer,
-        prompt_tokens=before.prompt_tokens + now.prompt_tokens,
-        completion_tokens=before.completion_tokens + now.completion_tokens,
-        cost_usd=sum_known([before.cost_usd, now.cost_usd]),
-    )

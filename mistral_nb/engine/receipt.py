@@ -27,7 +27,7 @@ class Receipt:
     Attributes
     ----------
     verb, model
-        What is asked of whom.
+        What is asked of whom; of a cascade, the second model.
     is_batch, is_dry_run
         Whether the requests would be sent as batch jobs, and whether that is left to a further call.
     rows, missing, unique, cached
@@ -53,6 +53,9 @@ class Receipt:
         The known limits.
     price_checked, price_source
         When and where the price was looked up.
+    of_first_model
+        Of a cascade, what its first model would be asked. All other figures are then of both models, as if every text went on of
+        which it is not known that it does not.
     masked
         What stays on this machine with ``mask=``; None without it.
     """
@@ -83,6 +86,7 @@ class Receipt:
     tokens_per_minute: int | None = None
     price_checked: date | None = None
     price_source: str | None = None
+    of_first_model: "Receipt | None" = None
     masked: MaskReport | None = None
 
     def __str__(self) -> str:
@@ -121,6 +125,9 @@ class Receipt:
                 return "0: there is no text"
             return "0: all else is in batch jobs already" if self.waiting else "0: every answer is kept already"
         shared = "" if self.rows_per_request == 1 else f", up to {self.rows_per_request:,} rows in each"
+        if self.of_first_model is not None:
+            first = self.of_first_model
+            return f"{first.requests:,} to {first.model}, then at most {self.requests - first.requests:,} to {self.model}{shared}"
         if not self.requests_for_answers:
             return f"{self.requests:,}{shared}"
         read_texts = self.requests - self.requests_for_answers
@@ -134,7 +141,10 @@ class Receipt:
             how = "those of the texts counted with Mistral's tokenizer, those of answers estimated"
         expected, most = self.completion_tokens_expected, self.completion_tokens_most
         written = f"about {expected:,} to write" + (f", at most {most:,}" if most > expected else "")
-        return f"{'' if self.are_tokens_exact else 'about '}{self.prompt_tokens:,} to read ({how}), {written}"
+        condition = ", if every text goes on" if self._may_stop_early else ""
+        return (
+            f"{'' if self.are_tokens_exact else 'about '}{self.prompt_tokens:,} to read ({how}), {written}{condition}"
+        )
 
     @property
     def corrections_text(self) -> str:
@@ -145,11 +155,18 @@ class Receipt:
     @property
     def price_text(self) -> str:
         """What is expected and what is the most, with the price's date; or that it is unknown."""
-        if is_local(self.model):
+        if self._is_local:
             return "$0 (runs on this machine)"
         if self.cost_usd_expected is None or self.cost_usd_most is None:
-            return f"unknown price of {self.model}"
+            return f"unknown price of {self._model_text}"
         checked = f" (prices of {self.price_checked})" if self.price_checked and self.cost_usd_most else ""
+        if (
+            self.of_first_model is not None
+            and self.of_first_model.cost_usd_expected is not None
+            and self._may_stop_early
+        ):
+            least = f"{dollars_text(self.of_first_model.cost_usd_expected)} if no text goes on"
+            return f"{least}; if all do {_range(self.cost_usd_expected, self.cost_usd_most)}{checked}"
         return _range(self.cost_usd_expected, self.cost_usd_most) + checked
 
     @property
@@ -167,9 +184,7 @@ class Receipt:
         if self.seconds is not None:
             wait = f"at least {_duration(self.seconds)}" if self.seconds >= 1 else "no waiting"
             return f"{wait}{self._limits_text}"
-        return (
-            "no limits on this machine" if is_local(self.model) else "no limits known yet: the first answer tells them"
-        )
+        return "no limits on this machine" if self._is_local else "no limits known yet: the first answer tells them"
 
     @property
     def budget_usd(self) -> Decimal | None:
@@ -182,14 +197,27 @@ class Receipt:
         """What to type to run it, within a budget where there is something to pay."""
         if self.budget_usd is not None:
             return f"the same call with budget_usd={self.budget_usd} instead of dry_run=True"
-        if self.cost_usd_most is None and not is_local(self.model):
+        if self.cost_usd_most is None and not self._is_local:
             return "the same call without dry_run=True (an unknown price can't be kept within a budget)"
         return "the same call without dry_run=True"
 
     @property
     def _title(self) -> str:
         how = " as a batch job" if self.is_batch else ""
-        return f"Receipt for {self.verb} with {self.model}{how}{': nothing was sent' if self.is_dry_run else ''}."
+        return f"Receipt for {self.verb} with {self._model_text}{how}{': nothing was sent' if self.is_dry_run else ''}."
+
+    @property
+    def _model_text(self) -> str:
+        return self.model if self.of_first_model is None else f"{self.of_first_model.model}, then {self.model}"
+
+    @property
+    def _is_local(self) -> bool:
+        return is_local(self.model) and (self.of_first_model is None or is_local(self.of_first_model.model))
+
+    @property
+    def _may_stop_early(self) -> bool:
+        """Whether it is open which texts of a cascade go on."""
+        return self.of_first_model is not None and self.of_first_model.requests > 0
 
     @property
     def _limits_text(self) -> str:
@@ -210,7 +238,7 @@ class Receipt:
         elif self.batch_price_text:
             prices.append(("as a batch job", self.batch_price_text))
         lines += [("tokens", self.tokens_text), *prices]
-        if self.price_source and self.cost_usd_most and not is_local(self.model):
+        if self.price_source and self.cost_usd_most and not self._is_local:
             lines.append(("prices from", self.price_source))
         if self.most_corrections:
             lines.append(("corrections", self.corrections_text))
@@ -280,11 +308,11 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _range(expected: Decimal, most: Decimal) -> str:
-    shown, shown_most = _dollars(expected, rounding=ROUND_HALF_UP), _dollars(most, rounding=ROUND_UP)
+    shown, shown_most = dollars_text(expected), dollars_text(most, rounding=ROUND_UP)
     return shown if expected == most or shown == shown_most else f"{shown}, at most {shown_most}"
 
 
-def _dollars(amount: Decimal, *, rounding: str) -> str:
+def dollars_text(amount: Decimal, *, rounding: str = ROUND_HALF_UP) -> str:
     """Return the amount with cents from a dollar up, four decimals below."""
     if not amount:
         return "$0"

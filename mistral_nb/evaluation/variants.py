@@ -134,7 +134,11 @@ def _answers(run: ColumnRun) -> Answers:
 
 def _usd_per_1000_rows(run: ColumnRun) -> Decimal | None:
     """Return the mean price of a distinct text's answer, times 1,000."""
-    session = current_session()
+    session, cascade = current_session(), run.cascade
+    if cascade is not None:
+        return (
+            cascade.cost_usd / cascade.texts * _ROWS_PRICED if cascade.texts and cascade.cost_usd is not None else None
+        )
     prices = [row.cost_usd for row in run.result.paid.values()]
     prices += [session.cost_usd(run.result.model, answer.usage) for answer in run.kept_answers.values()]
     known = [price for price in prices if price is not None]

@@ -44,6 +44,40 @@ def confidence_source(
     return ConfidenceSource() if _gives_log_probabilities(session, name) else ConfidenceSource(DEFAULT_VOTES)
 
 
+def deciding_source(*, votes: Any, model: str, scores_labels: bool, is_dry_run: bool) -> ConfidenceSource:
+    """Return where a confidence comes from that decides what is asked next; never from votes that nobody asked for.
+
+    Parameters
+    ----------
+    votes, model, scores_labels, is_dry_run
+        As in `confidence_source`. For a dry run a model that was not asked yet is taken to give log-probabilities.
+
+    Raises
+    ------
+    NotSupported
+        The model gives no confidence.
+    """
+    from mistral_nb.engine.current import current_session
+    from mistral_nb.errors import NotSupported
+    from mistral_nb.settings import is_local
+
+    number = checked_votes(votes)
+    if number is not None:
+        return ConfidenceSource(number)
+    session = current_session()
+    if is_local(model):
+        gives, kind = scores_labels, "label scores where there are `other` or instructions"
+    else:
+        is_open = is_dry_run and model not in session.account.gives_log_probabilities
+        gives, kind = is_open or _gives_log_probabilities(session, model), "log-probabilities"
+    if gives:
+        return ConfidenceSource()
+    raise NotSupported(
+        f"{model} gives no {kind}, so that it can't be told what it is sure of.",
+        f"Give votes={DEFAULT_VOTES}: each text is asked so often, and the share of answers that agree is the confidence.",
+    )
+
+
 def _gives_log_probabilities(session: "Session", model: str) -> bool:
     """Return whether a model's answers have log-probabilities; the first time by asking for some.
 

@@ -194,3 +194,11 @@ class TestPromptDiff:
         html = mistral_nb.prompt_diff(rows, "text", LABELS, {}, {"labels": self.LABELS_ELSEWHERE})._repr_html_()
 
         assert "<script>" not in html
+
+    def test_a_cascade_has_the_price_of_both_its_models(self, priced: FakeApi) -> None:
+        first, second = {"model": "ministral", "confidence": True}, {"model": "large", "rows_per_request": 1}
+        both = {"model": "ministral", "escalate": "large", "below": 1, "rows_per_request": 1}
+        alone = mistral_nb.prompt_diff(frame(6), "text", LABELS, first, second)
+        cascade = mistral_nb.prompt_diff(frame(6), "text", LABELS, second, both)
+
+        assert cascade.usd_per_1000_rows[1] == sum(usd or 0 for usd in alone.usd_per_1000_rows)

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from mistral_nb.engine.rows import RowTask
+    from mistral_nb.tasks.classify import Classify
+    from mistral_nb.tasks.multi_label import ClassifySeveral
 
 
 def classify(
@@ -22,6 +23,8 @@ def classify(
     multi_label: bool | Literal["columns"] = False,
     confidence: bool = False,
     votes: int | None = None,
+    escalate: str | None = None,
+    below: float | None = None,
     rationale: bool = False,
     instructions: str | None = None,
     **options: Unpack[VerbOptions],
@@ -50,6 +53,15 @@ def classify(
         label that got any.
     votes
         Ask each text so often, from 2 to 16, at temperature 0.7, and take what most answers say. The prompt is billed once.
+    escalate
+        A second, better model, e.g. ``model="ministral", escalate="large"``: it is asked about the texts whose first label has a
+        confidence below `below`, or can't be read. The first model's confidence decides, from log-probabilities, label scores or,
+        where they are given, `votes`, which the second model is not asked for. A text that goes on has the second's label
+        or, where that does not come, none. ``details=True`` says which model answered, and `df.mistral.last_run` how many texts
+        went on and what that saved; a budget holds for both.
+    below
+        The confidence below which a label is not trusted, above 0 and up to 1; 0.8 where there is `escalate`. What it should be
+        depends on model and texts: `mistral_nb.prompt_diff` compares a cascade with the second model alone.
     rationale
         Why, in a sentence. It costs about 50 tokens for each text: ``dry_run=True`` shows how many in all.
     instructions
@@ -71,7 +83,10 @@ def classify(
     InvalidLabels
         Fewer than two labels, one given twice, or one that is blank.
     InvalidOption
-        An example whose label is none of the labels, votes out of range, or blank instructions.
+        An example whose label is none of the labels, votes out of range, blank instructions, or `escalate` with `multi_label` or
+        to the model that answers first.
+    NotSupported
+        With `escalate`: the first model gives no confidence and there are no `votes`, or `mode` is not "live".
 
     Notes
     -----
@@ -87,28 +102,44 @@ def classify(
     >>> described = {"billing": "invoices, refunds", "delivery": "parcels, couriers"}
     >>> texts.mistral.classify(described, confidence=True).columns.tolist()
     ['label', 'confidence', 'confidence_from']
+    >>> receipt = texts.mistral.classify(described, model="ministral", escalate="large", below=0.8, dry_run=True)
+    >>> receipt.of_first_model.model, receipt.model
+    ('ministral-8b-latest', 'mistral-large-latest')
     """
+    from dataclasses import replace
+
+    from mistral_nb.notebook.cascades import cascaded, checked_escalation
+    from mistral_nb.notebook.confidence import confidence_source
+    from mistral_nb.tasks.classify import Classify
+
+    escalation = checked_escalation(escalate, below, multi_label=multi_label)
     task = _task(
         labels,
         multi_label=multi_label,
         confidence=confidence,
         votes=votes,
-        options=options,
         examples=examples,
         other=other,
         rationale=rationale,
         instructions=instructions,
     )
-    return answered(column, task, **options)
+    if not isinstance(task, Classify):
+        return answered(column, task, **options)
+    if escalation is not None:
+        return cascaded(column, task, escalation, votes=votes, **options)
+    source = confidence_source(
+        wanted=confidence,
+        votes=votes,
+        model=options.get("model"),
+        scores_labels=task.scores_labels,
+        is_dry_run=options.get("dry_run") is True,
+    )
+    return answered(column, replace(task, confidence=source), **options)
 
 
-def _task(
-    labels: Any, *, multi_label: Any, confidence: Any, votes: Any, options: VerbOptions, **asked: Any
-) -> "RowTask":
-    from dataclasses import replace
-
+def _task(labels: Any, *, multi_label: Any, confidence: Any, votes: Any, **asked: Any) -> "Classify | ClassifySeveral":
+    """Return the task, without what its confidence comes from where one label is chosen."""
     from mistral_nb.errors import InvalidOption
-    from mistral_nb.notebook.confidence import confidence_source
     from mistral_nb.tasks.classify import classify_task
     from mistral_nb.tasks.confidence import DEFAULT_VOTES, checked_votes
     from mistral_nb.tasks.multi_label import multi_label_task
@@ -122,12 +153,4 @@ def _task(
         number = checked_votes(votes) or (DEFAULT_VOTES if confidence else None)
         as_columns = multi_label == "columns"
         return multi_label_task(labels, as_columns=as_columns, votes=number, shows_confidence=confidence, **asked)
-    task = classify_task(labels, shows_confidence=confidence, **asked)
-    source = confidence_source(
-        wanted=confidence,
-        votes=votes,
-        model=options.get("model"),
-        scores_labels=task.scores_labels,
-        is_dry_run=options.get("dry_run") is True,
-    )
-    return replace(task, confidence=source)
+    return classify_task(labels, shows_confidence=confidence, **asked)
