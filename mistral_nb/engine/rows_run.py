@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.background_loop import background_loop
+from mistral_nb.engine.collector import collected_seldom
 from mistral_nb.engine.plan import UNANSWERED, RowsPlan
 from mistral_nb.engine.rows import RowsProgress, RowsResult
 from mistral_nb.engine.sending import Sender
@@ -104,7 +105,7 @@ class RowsRun:
     def execute(self, on_progress: OnProgress = show_nothing) -> RowsResult:
         try:
             if self.plan.unanswered:
-                with self._in_use():
+                with self._in_use(), collected_seldom:
                     self._coroutine = self._send(on_progress)
                     background_loop.run(self._coroutine)
         finally:
