@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=chat_models,
         help=f"embedded model that answers (default {DEFAULT_EMBEDDED_MODEL})",
     )
+    demo.add_argument("--tickets", type=_positive, metavar="N", help="tickets to classify, of 300 (default 160)")
     demo.add_argument("--summaries", type=_positive, default=8, metavar="N", help="tickets to summarize (default 8)")
     demo.add_argument("--yes", action="store_true", help="download missing weights without asking")
     demo.set_defaults(command=_demo)
@@ -119,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _demo(options: argparse.Namespace) -> int:
     from mistral_nb.backends.embedded.download import plan_download
-    from mistral_nb.demo import run_demo
+    from mistral_nb.demo import TICKETS, run_demo
 
     home = configure(model=options.model).home
     plan = plan_download([options.model], home=home)
@@ -128,7 +129,7 @@ def _demo(options: argparse.Namespace) -> int:
             weights_path(model.name, home=home)  # raises the error with the line to paste
     if not _download(plan, is_agreed=options.yes):
         return 1
-    run_demo(model=options.model, summaries=options.summaries)
+    run_demo(model=options.model, summaries=options.summaries, tickets=options.tickets or TICKETS)
     return 0
 
 

@@ -24,10 +24,10 @@ _NARROWEST = 80
 _WIDEST = 132
 _WITHOUT_TERMINAL = (110, 24)
 _NONE = "–"
-_TICKETS = 160  # of 300: more would take longer than a minute on two cores
+TICKETS = 160  # of 300: more would take longer than a minute on two cores
 
 
-def run_demo(*, model: str, summaries: int, say: Callable[[str], None] = print) -> None:
+def run_demo(*, model: str, summaries: int, tickets: int = TICKETS, say: Callable[[str], None] = print) -> None:
     """Classify the first sample tickets, summarize the first ones, and print tables, accuracy, seconds and bill.
 
     Parameters
@@ -36,24 +36,26 @@ def run_demo(*, model: str, summaries: int, say: Callable[[str], None] = print) 
         Name of the model that answers, e.g. "local-small".
     summaries
         How many tickets to summarize; writing takes an embedded model a second or two each, choosing a topic much less.
+    tickets
+        How many tickets to classify, from the first on.
     say
         Called with each paragraph.
     """
     started = time.perf_counter()
     session = current_session()
-    tickets = load_sample("tickets").head(_TICKETS)
-    say(f"{len(tickets)} support tickets, answered by {model}. One moment…")
+    sample = load_sample("tickets").head(tickets)
+    say(f"{len(sample)} support tickets, answered by {model}. One moment…")
 
-    tickets["answer"] = tickets.mistral.classify("text", TOPICS, model=model)
+    sample["answer"] = sample.mistral.classify("text", TOPICS, model=model)
     classified = session.last_run
-    first = tickets[tickets["text"].map(_is_worth_summarizing)].head(summaries).copy()
+    first = sample[sample["text"].map(_is_worth_summarizing)].head(summaries).copy()
     first["summary"] = first.mistral.summarize("text", max_words=15, model=model)
     summarized = session.last_run
     assert classified is not None
     assert summarized is not None
 
     wide = min(max(shutil.get_terminal_size(_WITHOUT_TERMINAL).columns, _NARROWEST), _WIDEST)
-    for paragraph in report(tickets, first, width=wide):
+    for paragraph in report(sample, first, width=wide):
         say(f"\n{paragraph}")
 
     results = (classified.result, summarized.result)
@@ -61,7 +63,7 @@ def run_demo(*, model: str, summaries: int, say: Callable[[str], None] = print) 
     usage = results[0].usage + results[1].usage
     requests = f"{results[0].requests} topics and {results[1].requests} summaries"
     receipts = (
-        tickets.mistral.classify("text", TOPICS, model=COMPARED_MODEL, dry_run=True, cache=False),
+        sample.mistral.classify("text", TOPICS, model=COMPARED_MODEL, dry_run=True, cache=False),
         first.mistral.summarize("text", max_words=15, model=COMPARED_MODEL, dry_run=True, cache=False),
     )
     paid = session.cost_usd(model, usage)

@@ -147,13 +147,20 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
 class TestDemo:
     @pytest.fixture
     def printed(self, embedded: Path, capsys: pytest.CaptureFixture[str]) -> str:
-        assert cli.main(["demo", "--model", "local-tiny", "--summaries", "2"]) == 0
+        assert cli.main(["demo", "--model", "local-tiny", "--tickets", "24", "--summaries", "2"]) == 0
         return capsys.readouterr().out
 
     def test_the_demo_prints_accuracy_seconds_and_bill(self, printed: str) -> None:
         assert all(
             word in printed
-            for word in ("ticket  text", "right (", " s; ", "Bill: $0 for", "On mistral-small-latest about $0.0")
+            for word in (
+                "24 support tickets",
+                "ticket  text",
+                "right (",
+                " s; ",
+                "Bill: $0 for",
+                "On mistral-small-latest about $0.0",
+            )
         )
 
 
