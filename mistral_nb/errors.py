@@ -9,6 +9,7 @@ MistralNotebookError
 ├── InvalidInput               what was typed can't work
 │   ├── UnknownColumn          (also KeyError)
 │   ├── NotText                (also TypeError)
+│   ├── NotCollected           (also TypeError)
 │   ├── InvalidLabels          (also ValueError)
 │   ├── InvalidOption          (also ValueError)
 │   ├── InvalidSchema          (also ValueError)
@@ -48,6 +49,7 @@ MistralNotebookError
 ├── BudgetReached              the next request might cost more than is left
 ├── RowsFailed                 rows of a run with errors="raise"
 ├── CacheProblem
+├── ExtraMissing               (also ImportError) an optional package is not installed
 └── NotSupported               this model or endpoint can't do that at all
 """
 
@@ -166,6 +168,10 @@ class UnknownColumn(InvalidInput, KeyError):
 
 class NotText(InvalidInput, TypeError):
     """The column does not hold text."""
+
+
+class NotCollected(InvalidInput, TypeError):
+    """It has no rows yet that could be read: a lazy frame, or an expression."""
 
 
 class InvalidLabels(InvalidInput, ValueError):
@@ -434,6 +440,12 @@ class CacheProblem(MistralNotebookError):
     """The file of kept answers can't be used."""
 
     stops_run = True
+
+
+class ExtraMissing(MistralNotebookError, ImportError):
+    """A package that this needs is an extra of this one, and is not installed."""
+
+    concerns_request = False
 
 
 class NotSupported(MistralNotebookError):

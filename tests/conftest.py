@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
+import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
@@ -104,6 +105,22 @@ def priced(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     monkeypatch.setattr(provider, "token_counter", lambda model, *, is_hosted: counter)
     mistral_nb.configure(endpoint="")
     return api
+
+
+@pytest.fixture(params=["pandas", "polars"])
+def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the accessor of pandas frames be its own, and in a second run of the test the one of Polars."""
+    if request.param == "polars":
+        through_polars(monkeypatch)
+    return str(request.param)
+
+
+def through_polars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let ``df.mistral`` and ``series.mistral`` take the way over Polars frames."""
+    from tests.notebook.libraries import ThroughPolars
+
+    for subject in (pd.Series, pd.DataFrame):
+        monkeypatch.setattr(subject, "mistral", property(ThroughPolars))
 
 
 @pytest.fixture

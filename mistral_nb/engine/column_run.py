@@ -43,6 +43,13 @@ class ColumnRun:
         The column as it was sent, where it was masked.
     reshape
         Makes of the values, which have a line per row, what the verb gives.
+
+    Attributes
+    ----------
+    source
+        The column that was read.
+    is_reshaped
+        Whether `column` may have another number of lines than the column that was read.
     """
 
     def __init__(
@@ -63,6 +70,7 @@ class ColumnRun:
         self._again = again
         self._masked = masked
         self._reshape: Reshape = reshape or (lambda values: values)
+        self.is_reshaped = reshape is not None
 
     @cached_property
     def result(self) -> RowsResult:

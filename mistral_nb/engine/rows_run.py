@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.background_loop import background_loop
@@ -190,6 +190,12 @@ class BackgroundRun:
         if self._error is not None:
             raise self._error
         return self._finish()
+
+    def giving(self, form: Callable[[Callable[[], Any]], Any]) -> Self:
+        """Return this run, whose result is what `form` makes of it from now on; it is given the function that gets the result."""
+        finish = self._finish
+        self._finish = lambda: form(finish)
+        return self
 
     def cancel(self) -> None:
         """Stop: no new request is sent, those under way are given up, what came back is kept."""

@@ -1,13 +1,12 @@
 """``df.mistral`` and ``series.mistral``: a table of contents, no logic, no state.
 
 Promises: importing this module registers both accessors and loads little else than pandas (the engine comes with the first
-verb). What a verb does is in `mistral_nb.notebook.verbs`, one file each.
+verb). What a verb does is in `mistral_nb.notebook.verbs`, one file each; other libraries' accessors inherit the table.
 """
-
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mistral_nb.notebook.edge import Verbs
 from mistral_nb.notebook.verb_methods import on_frame, on_series
 from mistral_nb.notebook.verbs.answer import answer
 from mistral_nb.notebook.verbs.ask import ask
@@ -27,35 +26,10 @@ from mistral_nb.notebook.verbs.suggest_schema import suggest_schema
 from mistral_nb.notebook.verbs.summarize import summarize
 from mistral_nb.notebook.verbs.translate import translate
 
-if TYPE_CHECKING:
-    from mistral_nb.engine.column_run import ColumnRun
-    from mistral_nb.notebook.batch_job import BatchJob
-
-
-class _LastRun:
-    @property
-    def last_run(self) -> "ColumnRun | None":
-        """The last run of any verb in this session (None: no run yet): `.column`, `.failed`, `.details`, `.audit`, `.retry()`."""
-        from mistral_nb.engine.current import current_session
-
-        last: ColumnRun | None = current_session().last_run
-        return last
-
-    @property
-    def last_job(self) -> "BatchJob | None":
-        """The last batch job of any verb in this session (None: no job yet), also that of ``mode="preview+batch"``."""
-        from mistral_nb.engine.current import current_session
-
-        last: BatchJob | None = current_session().last_job
-        return last
-
 
 @pd.api.extensions.register_series_accessor("mistral")
-class SeriesVerbs(_LastRun):
+class SeriesVerbs(Verbs):
     """Mistral's verbs on a column of text."""
-
-    def __init__(self, column: "pd.Series[Any]") -> None:
-        self._subject = column
 
     answer = on_series(answer)
     ask = on_series(ask)
@@ -77,11 +51,8 @@ class SeriesVerbs(_LastRun):
 
 
 @pd.api.extensions.register_dataframe_accessor("mistral")
-class FrameVerbs(_LastRun):
+class FrameVerbs(Verbs):
     """Mistral's verbs on a frame: each takes the name of the column to read."""
-
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self._subject = frame
 
     answer = on_frame(answer)
     ask = on_frame(ask)

@@ -4,11 +4,13 @@ Keeps to itself: how a job is shown while it is waited for.
 Promises: waiting can be interrupted and begun again; the result is the column that a live call would have given.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from mistral_nb.engine.rows import RowsProgress
 from mistral_nb.errors import InvalidOption
+from mistral_nb.notebook.edge import Edge, PandasEdge
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +31,8 @@ class BatchJob:
     ----------
     receipt
         What was sent, and what it costs.
+    edge
+        Beyond which its frames are: pandas', or another library's.
 
     Examples
     --------
@@ -48,11 +52,15 @@ class BatchJob:
         receipt: "Receipt",
         column_run: "Callable[[], ColumnRun]",
         finish: "Callable[[ColumnRun], Any]",
+        edge: Edge | None = None,
+        asked: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self.receipt = receipt
         self._run = run
         self._column_run = column_run
         self._finish = finish
+        self.edge: Edge = edge or PandasEdge()
+        self._asked = asked
 
     @property
     def ids(self) -> list[str]:
@@ -118,17 +126,28 @@ class BatchJob:
         """
         if not self.is_done:
             self.wait()
-        return self._finish(self._column_run())
+        return self.edge.given(lambda: self._finish(self._column_run()), asked=self._asked)
+
+    def giving(self, edge: Edge, *, asked: Mapping[str, Any] = MappingProxyType({})) -> Self:
+        """Return the same job with frames as they are beyond an edge; the verb was asked with these arguments."""
+        return type(self)(
+            self._run,
+            receipt=self.receipt,
+            column_run=self._column_run,
+            finish=self._finish,
+            edge=edge,
+            asked=asked,
+        )
 
     @property
     def details(self) -> "pd.DataFrame":
         """One line per row of what is here so far; see ``details=True``."""
-        return self._column_run().details
+        return self.edge.run(self._column_run()).details
 
     @property
     def failed(self) -> "pd.DataFrame":
         """One line per row that has failed so far, indexed as the rows are: error (class), problem, remedy."""
-        return self._column_run().failed
+        return self.edge.run(self._column_run()).failed
 
     def cancel(self) -> None:
         """Ask for the end of the jobs. What is answered by then is kept, and paid for; the other rows are missing."""

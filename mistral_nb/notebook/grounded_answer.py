@@ -25,6 +25,8 @@ class GroundedAnswer:
         Frame of the texts that the model read, nearest first, with the index labels of their rows (of equal ones the first): number
         (int64, from 1), the text under the column's name, similarity to the question (float64), rows with this text (int64),
         position of the row (int64), is_cited (bool).
+    cited
+        Those of the sources that the answer names.
     question, model
         What was asked of whom.
     cost_usd
@@ -33,14 +35,10 @@ class GroundedAnswer:
 
     text: str
     sources: "pd.DataFrame" = field(compare=False)
+    cited: "pd.DataFrame" = field(compare=False)
     question: str
     model: str
     cost_usd: Decimal | None = None
-
-    @property
-    def cited(self) -> "pd.DataFrame":
-        """Those of the sources that the answer names."""
-        return self.sources[self.sources["is_cited"]]
 
     def __str__(self) -> str:
         return self.text

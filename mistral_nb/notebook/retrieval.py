@@ -128,10 +128,12 @@ class Retrieval:
         text = answered.values[0]
         if text is None or self.sources is None:
             return None
-        cited = cited_numbers(text, len(self.sources))
+        is_cited = self.sources["number"].isin(cited_numbers(text, len(self.sources)))
+        sources = self.sources.assign(is_cited=beside(is_cited, self.column.dtype))
         return GroundedAnswer(
             text=restored(text, self.originals or {}),
-            sources=self.sources.assign(is_cited=beside(self.sources["number"].isin(cited), self.column.dtype)),
+            sources=sources,
+            cited=sources[sources["is_cited"]],
             question=self.question,
             model=answered.model,
             cost_usd=bill.cost_usd,

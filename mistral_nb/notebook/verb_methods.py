@@ -1,26 +1,25 @@
 """Methods of ``series.mistral`` and ``df.mistral``, made of one function per verb.
 
 Keeps to itself: how a verb's signature and docstring become those of its methods, which ``?``, Shift+Tab and tab completion read.
-Promises: both doors run the same function. On a frame the parameter `column` is the column's name, at the place where the verb
-has it, and so are the parameters in `other_columns` (one name, or a list of them); on a Series `column` is the Series. A verb of
-a whole `frame` sees a Series as a frame of one column. An option that there is not is refused with the nearest one that there is.
+Promises: both doors run the same function, on whatever library's frames: what it reads and gives goes over an `Edge`. On a frame
+the parameter `column` is the column's name, at the place where the verb has it, and so are the parameters in `other_columns` (one
+name, or a list of them); on a Series `column` is the Series. A verb of a whole `frame` sees a Series as a frame of one column. An
+option that there is not is refused with the nearest one that there is.
 """
 
 import difflib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from mistral_nb.errors import InvalidOption
+from mistral_nb.notebook.edge import Edge
 from mistral_nb.notebook.row_verbs import DEFAULTS, VerbOptions
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Verb = Callable[..., Any]
-# Puts what the verb reads (columns, a frame) among the arguments that were given.
-_Read = Callable[[Any, dict[str, Any]], None]
+# Puts what the verb reads (columns, a frame) of the accessor's subject among the arguments that were given.
+_Read = Callable[[Any, dict[str, Any], Edge], None]
 
 _SELF = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
 # In numpydoc's order.
@@ -50,10 +49,9 @@ def on_series(verb: Verb) -> Verb:
     """Return the verb as a method of ``series.mistral``."""
     subject = _subject_of(verb)
 
-    def read(column: "pd.Series[Any]", given: dict[str, Any]) -> None:
-        given[subject] = (
-            column if subject == "column" else column.to_frame("text" if column.name is None else column.name)
-        )
+    def read(series: Any, given: dict[str, Any], edge: Edge) -> None:
+        given |= {name: edge.argument(value) for name, value in given.items()}
+        given[subject] = edge.column(series) if subject == "column" else edge.frame_of(series)
 
     parameters = [parameter for parameter in _parameters_of(verb) if parameter.name != subject]
     return _method(verb, parameters, read, own_docs="", own_errors=_NOT_TEXT if subject == "column" else "")
@@ -63,15 +61,14 @@ def on_frame(verb: Verb, *, other_columns: Sequence[str] = ()) -> Verb:
     """Return the verb as a method of ``df.mistral``; `other_columns` are parameters that name further columns of the frame."""
     subject = _subject_of(verb)
 
-    def read(frame: "pd.DataFrame", given: dict[str, Any]) -> None:
-        from mistral_nb.engine.columns import column_of
-
-        given[subject] = frame if subject == "frame" else column_of(frame, given["column"])
+    def read(frame: Any, given: dict[str, Any], edge: Edge) -> None:
+        given[subject] = edge.frame(frame) if subject == "frame" else edge.named_column(frame, given["column"])
         for name in other_columns:
             names = given.get(name)
-            if names is not None:
-                is_several = isinstance(names, list)
-                given[name] = [column_of(frame, each) for each in names] if is_several else column_of(frame, names)
+            if isinstance(names, list):
+                given[name] = [edge.further_column(frame, each) for each in names]
+            elif names is not None:
+                given[name] = edge.further_column(frame, names)
 
     if subject == "frame":
         parameters = [parameter for parameter in _parameters_of(verb) if parameter.name != "frame"]
@@ -102,8 +99,9 @@ def _method(
         except TypeError as error:
             raise TypeError(f"{verb.__name__}: {error}") from None
         shared_options = given.pop("options", {})
-        read(self._subject, given)
-        return verb(**given, **shared_options)
+        edge: Edge = self._edge
+        read(self._subject, given, edge)
+        return edge.given(lambda: verb(**given, **shared_options), asked=given | shared_options)
 
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation)

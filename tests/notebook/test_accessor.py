@@ -26,7 +26,7 @@ def text_of_users(api: FakeApi) -> list[str]:
     return [request.text for request in api.requests]
 
 
-@pytest.mark.usefixtures("api")
+@pytest.mark.usefixtures("api", "library")
 class TestWhatComesBack:
     def test_each_row_gets_its_own_label(self, tickets: pd.DataFrame) -> None:
         assert tickets.mistral.classify("text", LABELS).tolist() == LABELS
@@ -105,6 +105,7 @@ def test_answers_do_not_depend_on_the_order_of_rows(api: FakeApi, rows: list[str
     pd.testing.assert_series_equal(there.mistral.classify(LABELS), back.mistral.classify(LABELS).iloc[::-1])
 
 
+@pytest.mark.usefixtures("library")
 class TestOnceEach:
     def test_a_repeated_row_is_paid_for_once(self, api: FakeApi) -> None:
         pd.Series([TEXTS[0]] * 50).mistral.classify(LABELS)

@@ -8,6 +8,7 @@ import pytest
 
 from mistral_nb import errors
 from mistral_nb.notebook.accessor import FrameVerbs, SeriesVerbs
+from mistral_nb.notebook.edge import Verbs
 from mistral_nb.notebook.row_verbs import VerbOptions
 from mistral_nb.notebook.verb_methods import on_frame, on_series
 
@@ -39,17 +40,11 @@ def fill(frame: pd.DataFrame, template: str) -> Any:
     return frame, template
 
 
-class OnSeries:
-    def __init__(self, column: "pd.Series[Any]") -> None:
-        self._subject = column
-
+class OnSeries(Verbs):
     count, answer, fill = on_series(count), on_series(answer), on_series(fill)
 
 
-class OnFrame:
-    def __init__(self, frame: pd.DataFrame) -> None:
-        self._subject = frame
-
+class OnFrame(Verbs):
     count, answer, fill = on_frame(count, other_columns=["by"]), on_frame(answer), on_frame(fill)
 
 

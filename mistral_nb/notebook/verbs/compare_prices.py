@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Enough that rows share requests as they would in a long column.
 SAMPLE_ROWS = 400
+_PRICES = ("usd_per_1000_rows", "usd_per_1000_rows_most", "batch_usd_per_1000_rows", "usd_for_column")
 # Their requests are no chats.
 _NOT_PRICED = frozenset({"embed", "moderate", "search", "similar"})
 _ASSUMED: Mapping[str, Mapping[str, Any]] = {"classify": {"labels": [f"label {number}" for number in range(1, 6)]}}
@@ -61,7 +62,9 @@ def compare_prices(
     sample = column if len(column) <= SAMPLE_ROWS else column.sample(SAMPLE_ROWS, random_state=0)
     given = _ASSUMED.get(task, {}) if arguments is None else arguments
     rows = [_row(_receipt(sample, task, given, model=name), model, name, rows=len(column)) for name, model in _models()]
-    table = pd.DataFrame(rows).set_index("model").astype({"context_tokens": "Int64"})
+    table = (
+        pd.DataFrame(rows).set_index("model").astype({"context_tokens": "Int64", **dict.fromkeys(_PRICES, "float64")})
+    )
     return table.sort_values("usd_per_1000_rows", kind="stable")
 
 
@@ -75,9 +78,11 @@ def _models() -> Iterator[tuple[str, CatalogueModel]]:
 def _receipt(sample: "pd.Series[Any]", task: str, given: Mapping[str, Any], *, model: str) -> "Receipt":
     import inspect
 
+    from mistral_nb.notebook.accessor import SeriesVerbs
+
     verbs: dict[str, Any] = {
         name: verb
-        for name, verb in inspect.getmembers(sample.mistral, callable)
+        for name, verb in inspect.getmembers(SeriesVerbs(sample), callable)
         if not name.startswith("_") and name not in _NOT_PRICED and "dry_run" in inspect.signature(verb).parameters
     }
     if task not in verbs:

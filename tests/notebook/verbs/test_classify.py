@@ -163,6 +163,7 @@ class TestRationale:
         assert (frame["label"].tolist(), pack_sizes(api)) == (LABELS * 4, [4] * 3)
 
 
+@pytest.mark.usefixtures("library")
 class TestMultiLabel:
     ROWS = ("billing and a bug", None, "hello", "the bug of the delivery")
 

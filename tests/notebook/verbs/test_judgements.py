@@ -19,6 +19,7 @@ def asked(verb: str, rows: list[Any], *arguments: Any, **options: Any) -> Any:
     return getattr(pd.Series(rows, dtype="object").mistral, verb)(*arguments, **options)
 
 
+@pytest.mark.usefixtures("library")
 class TestSentiment:
     ROWS = ("that is negative", None, "so positive", "mixed feelings", "neutral")
 
@@ -76,6 +77,7 @@ class TestSentiment:
         assert api.requests == []
 
 
+@pytest.mark.usefixtures("library")
 class TestScore:
     def test_it_is_a_number_in_the_range(self, api: FakeApi) -> None:
         scores = asked("score", ["about 3", None, "about 99"], "urgency")
@@ -128,6 +130,7 @@ class TestScore:
         assert api.requests == []
 
 
+@pytest.mark.usefixtures("library")
 class TestFilter:
     ROWS = ("yes, it is", None, "it is not", "yes, it is too")
 
