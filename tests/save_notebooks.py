@@ -1,10 +1,11 @@
 """Run the notebooks and save their outputs: ``python -m tests.save_notebooks [NAME …]``.
 
-Keeps to itself: what a saved notebook should not carry (times, widget states, progress bars, the Python version).
+Keeps to itself: what a saved notebook should not carry (times, widget states, progress bars, paths, the Python version).
 Promises: each runs in a fresh kernel, from top to bottom, with nothing kept from before; the model is the one that answers here.
 """
 
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ from mistral_nb.shipped_notebooks import fingerprint
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
+FILE_OF_A_CELL = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")  # where Python says that a warning comes from
 
 
 def save(path: Path) -> None:
@@ -29,6 +31,9 @@ def save(path: Path) -> None:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
+            for output in cell.outputs:
+                if output.output_type == "stream":
+                    output.text = FILE_OF_A_CELL.sub("<cell>", output.text)
     notebook.metadata["mistral_nb"] = {"fingerprint": fingerprint(notebook)}
     nbformat.write(notebook, path)
 
