@@ -185,7 +185,7 @@ def labelled_examples(examples: Any, labels: LabelSet, *, several: bool = False)
         if isinstance(example, str) or not isinstance(example, Iterable) or len(pair := tuple(example)) != 2:
             raise _no_example(example)
         text, given = pair
-        names = tuple(given) if several and isinstance(given, list | tuple) else (given,)
+        names = tuple(map(_named, given if several and isinstance(given, list | tuple) else (given,)))
         if not isinstance(text, str) or not text.strip():
             raise _no_example(example)
         for name in names:
@@ -203,18 +203,25 @@ def _described(labels: Any) -> list[tuple[Any, Any]]:
     if isinstance(labels, str):
         raise InvalidLabels(f"labels is the single text {labels!r}.", f"Give a list of labels, {_EXAMPLE}.")
     if isinstance(labels, type) and issubclass(labels, Enum):
-        return [(member.value if isinstance(member.value, str) else member.name, None) for member in labels]
+        return [(_named(member), None) for member in labels]
     if typing.get_origin(labels) is typing.Literal:
-        return [(name, None) for name in typing.get_args(labels)]
+        return [(_named(name), None) for name in typing.get_args(labels)]
     if isinstance(labels, Mapping):
-        return list(labels.items())
+        return [(_named(name), description) for name, description in labels.items()]
     if isinstance(labels, Set) or not isinstance(labels, Iterable):
         # A set has another order in each kernel, and the order is part of the question that is paid for.
         raise InvalidLabels(
             f"labels is a {type(labels).__name__}.",
             f"Give a list of labels, {_EXAMPLE}, a dict of label and description, an Enum or a Literal.",
         )
-    return [(name, None) for name in labels]
+    return [(_named(name), None) for name in labels]
+
+
+def _named(label: Any) -> Any:
+    """Return the label that a member of an Enum stands for: its text, or where it has none its name."""
+    if not isinstance(label, Enum):
+        return label
+    return str(label.value) if isinstance(label.value, str) else label.name
 
 
 def _no_example(example: Any) -> InvalidOption:

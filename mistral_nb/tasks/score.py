@@ -1,7 +1,7 @@
 """How much of something a text has, as a number.
 
 Keeps to itself: the prompt, and the scale that the model sees: whole numbers, which models place more evenly than fractions.
-Promises: a value within the range; anything else is that row's error.
+Promises: a score within the range; anything else is that row's error.
 """
 
 import math
@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject
+from mistral_nb.engine.rows import ColumnOfRecords
 from mistral_nb.errors import InvalidAnswer, InvalidOption
 from mistral_nb.tasks.answer_text import answered_json
 from mistral_nb.tasks.json_forms import json_form, object_schema
@@ -37,9 +38,12 @@ class Score:
     instructions: str = ""
 
     verb: ClassVar[str] = "score"
-    version: ClassVar[int] = 1
-    dtype: ClassVar[str] = "Float64"
+    version: ClassVar[int] = 2
     answer_tokens: ClassVar[int] = _SCORE_TOKENS
+
+    @property
+    def dtype(self) -> ColumnOfRecords:
+        return ColumnOfRecords("Float64", self._in_range)
 
     def request(self, text: str, *, model: str) -> CompletionRequest:
         system = joined(
@@ -60,7 +64,8 @@ class Score:
         return self._read(answer.get("score") if isinstance(answer, Mapping) else None)
 
     def agrees(self, value: float, other: float) -> bool:
-        return abs(value - other) <= _SAME * (self.high - self.low)
+        first, last = self._scale
+        return abs(value - other) <= _SAME * (last - first)
 
     @property
     def packing(self) -> PackedRows:
@@ -94,15 +99,21 @@ class Score:
         )
 
     def _read(self, score: Any) -> float:
+        """Return the score on the scale that the model sees: ranges that are read off the same scale share kept answers."""
         first, last = self._scale
         if isinstance(score, bool) or not isinstance(score, int | float) or not first <= score <= last:
             raise InvalidAnswer(
                 f"The model's score is {str(score)[:80]!r}, not a number from {first} to {last}.",
                 "Try another model for this row.",
             )
+        return float(score)
+
+    def _in_range(self, score: float) -> float:
+        first, last = self._scale
         if (first, last) == (self.low, self.high):
-            return float(score)
-        return self.low + (score - first) / (last - first) * (self.high - self.low)
+            return score
+        # Fractions are rounded, and the sum may end a hair above.
+        return min(self.high, self.low + (score - first) / (last - first) * (self.high - self.low))
 
 
 def score_task(criterion: Any, *, low: Any = 0, high: Any = 10, instructions: str | None = None) -> Score:

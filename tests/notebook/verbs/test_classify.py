@@ -1,7 +1,7 @@
 """``classify`` through the accessor: against the fake API, which answers by rule, and on the embedded model."""
 
 import enum
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pandas as pd
 import pytest
@@ -28,6 +28,13 @@ class TestLabels:
         topic = enum.Enum("topic", {"BILLING": "billing", "BUG": "bug"})
 
         assert classified(["a bug"], topic).cat.categories.tolist() == ["billing", "bug"]
+
+    @pytest.mark.parametrize("as_labels", [list, dict.fromkeys], ids=["list", "dict"])
+    def test_members_of_an_enum_stand_for_their_texts(self, api: FakeApi, as_labels: Any) -> None:
+        topic = enum.Enum("topic", {"BILLING": "billing", "BUG": "bug"})
+        labels = classified(["a bug"], as_labels(topic), examples=[("it broke", topic["BUG"])])
+
+        assert (labels.tolist(), labels.cat.categories.tolist()) == (["bug"], ["billing", "bug"])
 
     def test_a_literal_gives_its_texts(self, api: FakeApi) -> None:
         assert classified(["a bug"], Literal["billing", "bug"]).tolist() == ["bug"]
@@ -118,13 +125,6 @@ class TestConfidence:
         assert (labels.dtype, labels.tolist()[2:]) == (pd.CategoricalDtype(LABELS), ["delivery", "bug"])
         assert {request.body["n"] for request in api.requests} == {3}
 
-    def test_votes_that_were_kept_without_it_have_it_too(self, api: FakeApi) -> None:
-        classified(TEXTS, votes=3)
-        asked = len(api.requests)
-        frame = classified(TEXTS, votes=3, confidence=True)
-
-        assert (len(api.requests), frame["confidence"][0]) == (asked, 1.0)
-
     def test_the_receipt_of_votes_holds_all_of_them(self, priced: FakeApi) -> None:
         once, five = (classified(TEXTS, dry_run=True, **more) for more in ({}, {"votes": 5}))
 
@@ -178,14 +178,6 @@ class TestMultiLabel:
         assert (frame.columns.tolist(), [str(dtype) for dtype in frame.dtypes]) == (LABELS, ["boolean"] * 3)
         assert frame["bug"].tolist() == [True, pd.NA, False, True]
 
-    def test_lists_that_were_kept_are_shown_as_columns_too(self, api: FakeApi) -> None:
-        lists = classified(list(self.ROWS), multi_label=True)
-        asked = len(api.requests)
-        frame = classified(list(self.ROWS), multi_label="columns")
-
-        assert len(api.requests) == asked
-        assert frame["bug"].dropna().tolist() == ["bug" in found for found in lists.dropna()]
-
     def test_what_fits_none_gets_the_other_label_alone(self, api: FakeApi) -> None:
         assert classified(list(self.ROWS), multi_label=True, other="other").tolist()[2] == ["other"]
 
@@ -211,6 +203,32 @@ class TestMultiLabel:
     def test_a_label_with_the_name_of_another_column_is_refused(self, api: FakeApi) -> None:
         with pytest.raises(errors.InvalidLabels, match="'rationale' has the name of a column"):
             classified(["a"], ["rationale", "b"], multi_label="columns", rationale=True)
+
+
+class TestShownInAnotherForm:
+    """What is kept of a question serves every way of showing it, whichever was asked for first."""
+
+    FORMS: ClassVar[dict[str, list[dict[str, Any]]]] = {
+        "several labels": [{"multi_label": True}, {"multi_label": "columns"}],
+        "votes": [{"votes": 3}, {"votes": 3, "confidence": True}],
+        "votes on several labels": [
+            {"multi_label": form, "votes": 3, "confidence": confidence}
+            for form in (True, "columns")
+            for confidence in (False, True)
+        ],
+        "votes with reasons": [{"votes": 3, "rationale": True, "confidence": shown} for shown in (False, True)],
+    }
+
+    @pytest.mark.parametrize("forms", FORMS.values(), ids=FORMS)
+    def test_it_is_what_asking_anew_gives_and_costs_nothing(self, api: FakeApi, forms: list[dict[str, Any]]) -> None:
+        anew = [classified(TEXTS, **options, cache=False) for options in forms]
+        for options in forms:
+            mistral_nb.clear_cache()
+            classified(TEXTS, **options)
+            before = len(api.requests)
+            for other, expected in zip(forms, anew, strict=True):
+                assert classified(TEXTS, **other).equals(expected)
+            assert len(api.requests) == before
 
 
 @pytest.mark.usefixtures("embedded")

@@ -87,6 +87,12 @@ class TestScore:
     def test_a_range_of_fractions_is_read_off_a_scale_to_100(self, api: FakeApi) -> None:
         assert asked("score", ["about 25"], "urgency", low=0, high=1).tolist() == [0.25]
 
+    def test_a_kept_score_is_shown_in_the_range_that_is_asked_for_now(self, api: FakeApi) -> None:
+        for high, score in ((1, 0.25), (100, 25.0), (2.5, 0.625)):
+            assert asked("score", ["about 25"], "urgency", low=0, high=high).tolist() == [score]
+
+        assert len(api.requests) == 1
+
     def test_rows_may_share_a_request(self, api: FakeApi) -> None:
         rows = [f"about {number}" for number in range(10)]
         scores = asked("score", rows, "urgency", rows_per_request=5)
@@ -111,9 +117,9 @@ class TestScore:
     def test_whatever_the_range_a_score_is_within(self, low: float, size: float, share: int) -> None:
         task = score_task("urgency", low=low, high=low + size)
         first, last = task._scale
-        score = task.value(Completion(text=f'{{"score": {first + (last - first) * share // 100}}}', model="m"))
+        kept = task.value(Completion(text=f'{{"score": {first + (last - first) * share // 100}}}', model="m"))
 
-        assert low <= score <= low + size or score == pytest.approx(low + size)
+        assert low <= task.dtype.cell(kept) <= low + size
 
     @pytest.mark.parametrize(
         ("arguments", "options"),
