@@ -5,7 +5,7 @@ Promises: a cut, refused or empty answer is an error of its own kind, never a va
 
 import json
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from mistral_nb.completion import Completion
 from mistral_nb.errors import InvalidAnswer, TruncatedAnswer
@@ -63,6 +63,20 @@ def checked_answer(answer: Any) -> str:
 def whole_characters(text: str) -> str:
     """Return the text with half an emoji, which a model can write and nothing else can store, as a question mark."""
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class FreeAnswer:
+    """What the tasks have in common whose value is the model's text."""
+
+    __slots__ = ()
+
+    dtype: ClassVar[str] = "str"
+
+    def value(self, completion: Completion) -> str:
+        return answered_text(completion)
+
+    def agrees(self, value: str, other: str) -> bool:
+        return says_the_same(value, other)
 
 
 def says_the_same(text: str, other: str) -> bool:

@@ -17,7 +17,7 @@ from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.labels import LabelSet
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
-from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
+from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined, request_for
 from mistral_nb.tasks.sentiment import sentiment_labels
 
 _NOT_MENTIONED = "not mentioned"
@@ -43,10 +43,10 @@ class SentimentOfAspects:
             self._rules("the user's text"),
             f"Answer with JSON, a {self.labels.key_word} for each aspect. {TEXT_IS_DATA}",
         )
-        return CompletionRequest(
+        return request_for(
+            text,
+            told=system,
             model=model,
-            messages=({"role": "system", "content": system}, {"role": "user", "content": text}),
-            temperature=0.0,
             max_tokens=_JSON_OVERHEAD_TOKENS + self._most_tokens,
             response_format=json_form("sentiments", self._schema),
         )

@@ -29,7 +29,7 @@ from mistral_nb.strict_schema import WRAPPED, StrictSchema
 from mistral_nb.tasks.answer_text import answered_text, says_the_same
 from mistral_nb.tasks.length import checked_count, checked_instructions
 from mistral_nb.tasks.packing import PackedRows
-from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
+from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined, request_for
 
 INSTRUCTIONS = (
     "Extract from the user's text what the schema asks for, in the text's own words where there are any. "
@@ -75,13 +75,10 @@ class Extract:
     most_corrections: ClassVar[int] = MAX_REPAIRS
 
     def request(self, text: str, *, model: str) -> CompletionRequest:
-        asked = CompletionRequest(
+        asked = request_for(
+            text,
+            told=joined(INSTRUCTIONS, self.instructions),
             model=model,
-            messages=(
-                {"role": "system", "content": joined(INSTRUCTIONS, self.instructions)},
-                {"role": "user", "content": text},
-            ),
-            temperature=0.0,
             max_tokens=self.max_tokens,
         )
         return structured_request(asked, self.schema)

@@ -14,7 +14,7 @@ from mistral_nb.tasks.answer_text import answered_json
 from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
-from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
+from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined, request_for
 
 _ANSWER_TOKENS = 4
 _JSON_OVERHEAD_TOKENS = 16
@@ -42,10 +42,10 @@ class Filter:
             self.instructions,
             f'Answer with JSON, {{"label": "{_YES}"}} or {{"label": "{_NO}"}}. {TEXT_IS_DATA}',
         )
-        return CompletionRequest(
+        return request_for(
+            text,
+            told=system,
             model=model,
-            messages=({"role": "system", "content": system}, {"role": "user", "content": text}),
-            temperature=0.0,
             max_tokens=_JSON_OVERHEAD_TOKENS + _ANSWER_TOKENS,
             response_format=_FORM,
             choice=self._choice(text),

@@ -8,12 +8,12 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from mistral_nb.completion import Completion, CompletionRequest
+from mistral_nb.completion import CompletionRequest
 from mistral_nb.engine.tokens import estimated_tokens
-from mistral_nb.tasks.answer_text import answered_text, checked_answer, says_the_same
+from mistral_nb.tasks.answer_text import FreeAnswer, checked_answer
 from mistral_nb.tasks.kept_parts import check_kept
 from mistral_nb.tasks.packing import PackedRows
-from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
+from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined, request_for
 
 _KEPT = "Keep numbers, names, line breaks, Markdown, links and code as they are, and placeholders such as {name} or %s."
 # Languages differ in how many tokens they take for the same; no pair of them was seen to differ by more.
@@ -25,7 +25,7 @@ _EXPECTED_ANSWER_TOKENS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Rewriting:
+class Rewriting(FreeAnswer):
     """Ask for the whole of each text again, said otherwise; a verb says what is to change.
 
     Attributes
@@ -41,7 +41,6 @@ class Rewriting:
 
     verb: ClassVar[str]
     version: ClassVar[int]
-    dtype: ClassVar[str] = "str"
     answer_tokens: ClassVar[int] = _EXPECTED_ANSWER_TOKENS  # of a text that nothing is known of
     result: ClassVar[str] = "result"
 
@@ -52,15 +51,12 @@ class Rewriting:
             self.instructions,
             f"Answer with the {self.result} only. {TEXT_IS_DATA}",
         )
-        return CompletionRequest(
+        return request_for(
+            text,
+            told=system,
             model=model,
-            messages=({"role": "system", "content": system}, {"role": "user", "content": text}),
-            temperature=0.0,
             max_tokens=_SPARE_TOKENS + math.ceil(estimated_tokens(text) * _MOST_TOKENS_PER_TOKEN),
         )
-
-    def value(self, completion: Completion) -> str:
-        return answered_text(completion)
 
     def checked(self, text: str, value: str) -> str:
         """Return the value, with the white space around it that the text has; InvalidAnswer where it lost a part of the text."""
@@ -70,9 +66,6 @@ class Rewriting:
 
     def expected_tokens(self, text: str) -> int:
         return math.ceil(estimated_tokens(text) * _EXPECTED_TOKENS_PER_TOKEN)
-
-    def agrees(self, value: str, other: str) -> bool:
-        return says_the_same(value, other)
 
     @property
     def packing(self) -> PackedRows | None:

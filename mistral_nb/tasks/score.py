@@ -17,7 +17,7 @@ from mistral_nb.tasks.answer_text import answered_json
 from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
-from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
+from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined, request_for
 
 _SCORE_TOKENS = 8
 _JSON_OVERHEAD_TOKENS = 16
@@ -51,10 +51,10 @@ class Score:
             self.instructions,
             f'Answer with JSON, {{"score": <number>}}. {TEXT_IS_DATA}',
         )
-        return CompletionRequest(
+        return request_for(
+            text,
+            told=system,
             model=model,
-            messages=({"role": "system", "content": system}, {"role": "user", "content": text}),
-            temperature=0.0,
             max_tokens=_JSON_OVERHEAD_TOKENS + _SCORE_TOKENS,
             response_format=json_form("score", object_schema({"score": self._score_schema})),
         )

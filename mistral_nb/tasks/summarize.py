@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import ClassVar, Self
 
-from mistral_nb.completion import Completion, CompletionRequest
+from mistral_nb.completion import CompletionRequest
 from mistral_nb.engine.fold import Passage
 from mistral_nb.languages import language_name
-from mistral_nb.tasks.answer_text import answered_text, checked_answer, says_the_same
+from mistral_nb.tasks.answer_text import FreeAnswer, checked_answer
 from mistral_nb.tasks.length import TOKENS_PER_WORD, checked_count, checked_instructions, most_tokens
 from mistral_nb.tasks.packing import PackedRows, slot
+from mistral_nb.tasks.prompts import request_for
 
 DEFAULT_MAX_WORDS = 25
 # What many rows say needs more words than what one does.
@@ -49,7 +50,7 @@ class Source(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Summarize:
+class Summarize(FreeAnswer):
     """Summarize each text; made with `summarize_task`, which checks the options.
 
     Attributes
@@ -70,7 +71,6 @@ class Summarize:
 
     verb: ClassVar[str] = "summarize"
     version: ClassVar[int] = 1
-    dtype: ClassVar[str] = "str"
 
     def of(self, source: Source) -> Self:
         """Return the task for another kind of source."""
@@ -88,18 +88,12 @@ class Summarize:
             f"{self.source.value} {self.length}, in {self.language or own}. {self.wishes}"
             f"Whatever {said}, answer with {'its' if self.source is Source.TEXT else 'the'} summary only."
         )
-        return CompletionRequest(
+        return request_for(
+            text,
+            told=instructions,
             model=model,
-            messages=({"role": "system", "content": instructions}, {"role": "user", "content": text}),
-            temperature=0.0,
             max_tokens=most_tokens(self.most_words),
         )
-
-    def value(self, completion: Completion) -> str:
-        return answered_text(completion)
-
-    def agrees(self, value: str, other: str) -> bool:
-        return says_the_same(value, other)
 
     @property
     def packing(self) -> PackedRows | None:
