@@ -64,8 +64,11 @@ class Outcome:
         self.value = self.answer
 
     def broke_off(self, request: CompletionRequest | None) -> None:
-        """Note that nothing more comes; the tokens of what has come are estimated, since the API tells them at the end."""
-        if not self.answer.text and not self.answer.thinking:
+        """Note that nothing more comes; the tokens of what has come are estimated, since the API tells them at the end.
+
+        A call that the model asked for has come, too: its round was paid for.
+        """
+        if not (self.answer.text or self.answer.thinking or self.answer.finish_reason):
             return
         if request is not None and not self.answer.usage.total_tokens:
             self._estimate(request)

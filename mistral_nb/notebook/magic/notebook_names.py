@@ -17,6 +17,8 @@ from mistral_nb.notebook.frame_context import Frame, is_frame
 from mistral_nb.notebook.magic.interpolation import notebook_variables
 from mistral_nb.notebook.magic.options import found
 
+# What an answer can also be, besides the notebook's own classes.
+_PLAIN: Mapping[str, Any] = {"str": str, "int": int, "float": float, "bool": bool}
 _LIST_OF = re.compile(r"list\[\s*(\w+)\s*\]")
 
 
@@ -36,8 +38,8 @@ def schemas(among: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def schema(name: str, among: Mapping[str, Any]) -> Any:
-    """Return the schema of this name, or of ``list[NAME]``; InvalidOption when there is none."""
-    known = schemas(among)
+    """Return the schema of this name, also str, int, float and bool, or of ``list[NAME]``; InvalidOption when there is none."""
+    known = {**schemas(among), **{name: kind for name, kind in _PLAIN.items() if name not in among}}
     if match := _LIST_OF.fullmatch(name):
         return list[found(match[1], known, option="--json", kind="schema")]  # type: ignore[misc]
     return found(name, known, option="--json", kind="schema")

@@ -194,6 +194,12 @@ class TestObjects:
         with pytest.raises(errors.InvalidOption, match="both --json and --tools"):
             line(planning, "--json Plan --tools run Plan the week.")
 
+    @pytest.mark.parametrize(("schema", "kind"), [("int", int), ("list[str]", list)])
+    def test_pythons_own_types_will_do(
+        self, api: FakeApi, planning: InteractiveShell, schema: str, kind: type[object]
+    ) -> None:
+        assert isinstance(line(planning, f"--json {schema} How many towns?")[0], kind)
+
     def test_a_type_and_a_json_schema_of_the_notebook_will_do(self, api: FakeApi, planning: InteractiveShell) -> None:
         planning.user_ns["schema"] = {
             "type": "object",

@@ -202,6 +202,22 @@ class TestRefusals:
 
 
 class TestInterrupting:
+    def test_a_stop_while_a_function_runs_is_no_empty_answer(self, api: FakeApi, notebook: InteractiveShell) -> None:
+        stopped = threading.Event()
+
+        def lookup(account: str) -> str:
+            """Look it up."""
+            os.kill(os.getpid(), signal.SIGINT)
+            stopped.wait()
+            return account
+
+        notebook.user_ns["lookup"] = lookup
+        with capture_output() as captured, pytest.raises(KeyboardInterrupt):
+            notebook.run_cell_magic("mistral", "--tools lookup", "lookup 4")
+        stopped.set()
+
+        assert "(Stopped before the end.)" in captured.outputs[-1].data["text/plain"]
+
     @pytest.fixture
     def interrupted(
         self, api: FakeApi, notebook: InteractiveShell, monkeypatch: pytest.MonkeyPatch
