@@ -1,11 +1,14 @@
 """Which lines of a stack are the reader's own: what tracebacks show and warnings point at."""
 
+import contextlib
 import inspect
 import os
 import sysconfig
 from pathlib import Path
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
+# `with` blocks of this package lead through Python's own lines.
+_OURS = (_PACKAGE, contextlib.__file__)
 
 
 def is_readers_file(file_name: str) -> bool:
@@ -20,6 +23,6 @@ def readers_stacklevel() -> int:
     Python 3.12 has `skip_file_prefixes` for it, which 3.11 lacks.
     """
     level, frame = 0, inspect.currentframe()
-    while frame is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         level, frame = level + 1, frame.f_back
     return level  # the warning itself is raised one frame below, where the count began

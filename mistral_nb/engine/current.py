@@ -45,7 +45,7 @@ def current_session() -> Session:
             replaced.retire()
         if _current is None:
             account = replaced.account if replaced is not None and _same_account(replaced.settings, settings) else None
-            _current, _current_pid = Session(settings, account=account), os.getpid()
+            _current, _current_pid = Session(settings, account=account, is_shared=True), os.getpid()
             if replaced is not None:
                 _current.last_run, _current.last_job = replaced.last_run, replaced.last_job
                 _current.books.spent = replaced.books.spent

@@ -56,7 +56,7 @@ from mistral_nb.engine.tokens import TokenCounter
 from mistral_nb.errors import InvalidOption
 from mistral_nb.refusal import check_answered
 from mistral_nb.setting_checks import checked_model_name
-from mistral_nb.settings import DEFAULT_MODELS, Settings, is_local
+from mistral_nb.settings import DEFAULT_MODELS, Settings, current_settings, is_local
 
 DEFAULT_EMBEDDING_MODELS = {"hosted": "mistral-embed", "embedded": "local-embed"}
 DEFAULT_MODERATION_MODEL = "mistral-moderation-2603"
@@ -76,9 +76,18 @@ class Session:
         How patient requests are.
     account
         What is known of the limits, and who is asking what; shared by sessions that use the same key at the same endpoint.
+    is_shared
+        Whether it is the one of all doors, so that who goes on with it after other settings were made is warned.
     """
 
-    def __init__(self, settings: Settings, *, retry: RetryPolicy | None = None, account: Account | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        retry: RetryPolicy | None = None,
+        account: Account | None = None,
+        is_shared: bool = False,
+    ) -> None:
         self.settings = settings
         self.last_run: ColumnRun | None = None
         self.last_job: Any = None  # a door's own object
@@ -93,7 +102,7 @@ class Session:
         self._retry = retry or RetryPolicy()
         self.books = Books(settings, self._database, self._provider)
         self._questions = Questions(self._provider, self.books, self._retry)
-        self._calls = OpenCalls(self.close)
+        self._calls = OpenCalls(self.close, is_outdated=lambda: is_shared and settings != current_settings())
         self.batches = Batches(
             settings,
             self._provider,

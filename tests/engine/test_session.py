@@ -178,6 +178,15 @@ def test_changed_settings_give_a_new_session() -> None:
     assert mistral_nb.session() is not before
 
 
+def test_who_goes_on_with_a_session_of_other_settings_is_told(api: FakeApi) -> None:
+    before = mistral_nb.session()
+    mistral_nb.configure(budget_usd_per_session=1)
+    with pytest.warns(UserWarning, match="budgets and keys that were set since do not hold") as caught:
+        before.complete("Hello")
+
+    assert caught[0].filename == __file__
+
+
 def test_a_changed_environment_gives_a_new_session(monkeypatch: pytest.MonkeyPatch) -> None:
     before = mistral_nb.session()
     monkeypatch.setenv("MISTRAL_NB_MODEL", "local-tiny")
