@@ -204,6 +204,12 @@ class TestPictures:
 
         assert [label.get_text() for label in ax.get_yticklabels()] == ["m\np50 50.00 s, p95 95.00 s"]
 
+    def test_the_whiskers_end_at_the_percentiles_that_they_are_said_to_end_at(self) -> None:
+        write(*({"latency_seconds": seconds} for seconds in (1.0, 1.0, 1.0, 11.0)))
+        (ax,) = mistral_nb.usage().plot("latency")
+
+        assert max(float(max(line.get_xdata())) for line in ax.lines) == pytest.approx(9.5)
+
     def test_a_days_bar_stands_also_where_nothing_was_used_in_between(self) -> None:
         write({}, {"began_unix_seconds": time.time() - 4 * DAY})
         (ax,) = mistral_nb.usage().plot("tokens")
