@@ -1,4 +1,7 @@
-"""One Chromium for the tests of a module, and a JupyterLab whose kernels ask the fake API."""
+"""One Chromium and one page of one JupyterLab, whose kernels ask the fake API, for all of these tests.
+
+They live as long as this folder's tests and no longer: while Playwright runs, no other test of the thread could start a loop.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -7,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.browser.jupyterlab import CHROMIUM, jupyterlab, open_notebook, run_cell, write_notebook
+from tests.browser.jupyterlab import CHROMIUM, jupyterlab, load_notebook, open_notebook, run_cell, save, write_notebook
 from tests.fake_api import FakeApi
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -15,7 +18,7 @@ PATIENCE_MILLISECONDS = 60_000
 expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists() and not os.environ.get("CI"):
         pytest.skip(f"there is no {CHROMIUM}")
@@ -27,12 +30,22 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
+def new_page(chromium: Browser) -> Iterator[Page]:
     page = chromium.new_page(viewport={"width": 1280, "height": 1400})
     page.set_default_timeout(PATIENCE_MILLISECONDS)
     yield page
     page.context.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    yield from new_page(chromium)
+
+
+@pytest.fixture(scope="package")
+def lab(chromium: Browser) -> Iterator[Page]:
+    """Return the page that shows JupyterLab."""
+    yield from new_page(chromium)
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +55,7 @@ def screenshots() -> Path:
     return SCREENSHOTS
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FakeApi, str, Path]]:
     """Serve one JupyterLab for these tests, whose kernels ask the fake API."""
     root = tmp_path_factory.mktemp("lab")
@@ -64,15 +77,26 @@ def api(served: tuple[FakeApi, str, Path]) -> FakeApi:
 
 
 @pytest.fixture
-def opened(served: tuple[FakeApi, str, Path], page: Page, request: pytest.FixtureRequest) -> Callable[..., Page]:
+def opened(served: tuple[FakeApi, str, Path], lab: Page, request: pytest.FixtureRequest) -> Callable[..., Page]:
     """Open a notebook with these cells, below one that loads the extension and has been run."""
 
     def open_cells(*cells: str) -> Page:
         _, url, folder = served
         name = f"{request.node.name}.ipynb"
         write_notebook(folder / name, "%load_ext mistral_nb", *cells)
-        open_notebook(page, url, name)
-        run_cell(page, 0)
-        return page
+        open_notebook(lab, url, name)
+        run_cell(lab, 0)
+        return lab
 
     return open_cells
+
+
+@pytest.fixture
+def reopened(served: tuple[FakeApi, str, Path], lab: Page, request: pytest.FixtureRequest) -> Callable[[], None]:
+    """Save the test's notebook and load JupyterLab with it anew."""
+
+    def load_again() -> None:
+        save(lab)
+        load_notebook(lab, served[1], f"{request.node.name}.ipynb")
+
+    return load_again

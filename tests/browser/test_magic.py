@@ -12,8 +12,6 @@ from tests.browser.jupyterlab import (
     cells_of,
     choose_theme,
     interrupt,
-    open_notebook,
-    outputs_of,
     run_cell,
     start_cell,
     until,
@@ -52,33 +50,24 @@ def test_an_interrupt_keeps_what_has_come_and_closes_the_request(api: FakeApi, o
     until(lambda: api.stats.in_flight == 0)
 
 
-def test_an_answer_can_not_act(api: FakeApi, opened: Callable[..., Page]) -> None:
+def test_an_answer_can_not_act_when_it_comes_nor_when_the_saved_notebook_is_opened_again(
+    api: FakeApi, opened: Callable[..., Page], reopened: Callable[[], None]
+) -> None:
     api.play(Fault(content=ATTACK))
     page = opened("%%mistral\nHello")
     requested: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
     run_cell(page, 1)
-    page.get_by_text("The end of the attack.").wait_for()
     answer = page.locator(".mistral-nb").first
-    for link in answer.locator("a").all():
-        link.click()
+    for open_again in (lambda: None, reopened):
+        open_again()
+        page.get_by_text("The end of the attack.").wait_for()
+        for link in answer.locator("a").all():
+            link.click()
 
-    assert page.evaluate("window.attacked") is None
-    assert [answer.locator(tag).count() for tag in ("script", "img", "svg", "iframe", "form", "style")] == [0] * 6
+        assert page.evaluate("window.attacked ?? null") is None
+        expect(answer.locator("script, img, svg, iframe, form, style")).to_have_count(0)
     assert [url for url in requested if "evil" in url or url.endswith("/x")] == []
-
-
-def test_an_attack_can_not_act_when_the_saved_notebook_is_opened_again(
-    api: FakeApi, opened: Callable[..., Page], served: tuple[FakeApi, str, Path], request: pytest.FixtureRequest
-) -> None:
-    api.play(Fault(content=ATTACK))
-    page = opened("%%mistral\nHello")
-    run_cell(page, 1)
-    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    open_notebook(page, served[1], f"{request.node.name}.ipynb")
-    page.get_by_text("The end of the attack.").wait_for()
-
-    assert page.evaluate("window.attacked") is None
 
 
 def test_formulas_tables_and_code_look_right_in_both_themes(
@@ -113,10 +102,3 @@ def test_the_code_of_an_answer_goes_into_a_cell_below_and_is_not_run(api: FakeAp
     page.wait_for_function("() => document.querySelectorAll('.jp-Notebook .jp-CodeCell').length === 4")
 
     assert cells_of(page)[2] == ("x = 1", None)
-
-
-def test_the_facts_are_in_the_saved_output(api: FakeApi, opened: Callable[..., Page]) -> None:
-    page = opened("%%mistral\nHello")
-    run_cell(page, 1)
-
-    assert outputs_of(page, 1)[0]["metadata"]["mistral_nb"]["finish_reason"] == "stop"

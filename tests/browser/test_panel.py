@@ -11,15 +11,12 @@ from tests.browser.answers import ATTACK, BEAUTIFUL
 from tests.browser.jupyterlab import (
     cells_of,
     choose_theme,
-    command,
-    jupyterlab,
-    open_notebook,
     outputs_of,
     restart,
     run_cell,
+    save,
     start_cell,
     until,
-    write_notebook,
 )
 from tests.browser.panel_module import PNG
 from tests.fake_api import FakeApi, Fault
@@ -43,6 +40,7 @@ def panel(page: Page) -> Locator:
 
 
 def ask(page: Page, text: str) -> None:
+    expect(page.get_by_role("button", name="Send")).to_be_enabled()
     field(page).fill(text)
     field(page).press("Enter")
 
@@ -93,16 +91,16 @@ def test_a_conversation_with_a_frame_and_a_tool(api: FakeApi, opened: Callable[.
 
 
 def test_an_answer_of_1000_tokens_costs_150_kb_and_comes_in_pieces(
-    api: FakeApi, opened: Callable[..., Page], page: Page
+    api: FakeApi, opened: Callable[..., Page], lab: Page
 ) -> None:
     received: list[int] = []
 
     def listen(socket: WebSocket) -> None:
         socket.on("framereceived", lambda payload: received.append(len(payload)))
 
-    page.on("websocket", listen)
+    lab.on("websocket", listen)
     api.play(Fault(content="some more words " * 281 + "the end.", bytes_per_second=50_000))
-    opened(IMPORT, CHAT)
+    page = opened(IMPORT, CHAT)
     run_cell(page, 1)
     run_cell(page, 2)
     field(page).wait_for()
@@ -142,7 +140,7 @@ def test_stop_works_while_a_cell_runs_and_its_keys_are_no_shortcuts(
 
 
 def test_a_page_that_is_loaded_anew_in_the_middle_of_an_answer_catches_up_and_keeps_the_transcript(
-    api: FakeApi, opened: Callable[..., Page], served: tuple[FakeApi, str, Path], request: pytest.FixtureRequest
+    api: FakeApi, opened: Callable[..., Page], reopened: Callable[[], None]
 ) -> None:
     may_end = threading.Event()
     api.play(Fault(content="first words " * 1_000 + "the end.", rest_waits_for=may_end))
@@ -152,8 +150,7 @@ def test_a_page_that_is_loaded_anew_in_the_middle_of_an_answer_catches_up_and_ke
     field(page).wait_for()
     ask(page, "Tell me everything.")
     panel(page).get_by_text("first words").first.wait_for()
-    command(page, "docmanager:save")
-    open_notebook(page, served[1], f"{request.node.name}.ipynb")
+    reopened()
     panel(page).get_by_text("first words").first.wait_for()
     may_end.set()
     panel(page).get_by_text("the end.").wait_for()
@@ -168,9 +165,8 @@ def test_a_page_that_is_loaded_anew_in_the_middle_of_an_answer_catches_up_and_ke
 def test_a_transcript_is_left_when_the_kernel_is_gone_and_can_not_act(
     api: FakeApi,
     opened: Callable[..., Page],
-    served: tuple[FakeApi, str, Path],
+    reopened: Callable[[], None],
     screenshots: Path,
-    request: pytest.FixtureRequest,
 ) -> None:
     api.play(Fault(content=ATTACK))
     page = opened(IMPORT, CHAT)
@@ -184,37 +180,37 @@ def test_a_transcript_is_left_when_the_kernel_is_gone_and_can_not_act(
     until(lambda: "The end of the attack." in (transcript.text_content() or ""))
     expect(transcript).to_be_hidden()
 
-    command(page, "docmanager:save")
+    save(page)
     restart(page)
     panel(page).get_by_text("The kernel has ended.").wait_for()
     expect(panel(page).get_by_text("The end of the attack.")).to_be_visible()
 
-    open_notebook(page, served[1], f"{request.node.name}.ipynb")
+    reopened()
     transcript.get_by_text("The end of the attack.").wait_for()
     page.screenshot(path=screenshots / "panel_transcript.png")
     expect(page.get_by_text("Error displaying widget").filter(visible=True)).to_have_count(0)
     assert page.evaluate("window.attacked ?? null") is None
 
 
-def test_two_views_agree_and_the_embedded_model_answers(page: Page, embedded: Path, tmp_path: Path) -> None:
+def test_two_views_agree_and_the_embedded_model_answers(opened: Callable[..., Page], embedded: Path) -> None:
     """One panel alone and in a layout, with a real model; it says that it can't look at images, and the image stays."""
-    cells = [IMPORT, "panel = mistral_nb.chat(max_tokens=30)", "import ipywidgets\nipywidgets.VBox([panel])"]
-    write_notebook(tmp_path / "views.ipynb", *cells)
-    environment = {"MISTRAL_NB_HOME": str(embedded), "MISTRAL_NB_MODEL": "local-tiny"}
-    with jupyterlab(tmp_path, tmp_path / "jupyter", environment) as url:
-        open_notebook(page, url, "views.ipynb")
-        for number in range(3):
-            run_cell(page, number)
-        one, other = panel(page).nth(0), panel(page).nth(1)
-        other.get_by_label("Question", exact=True).fill("Name a town in France.")
-        other.get_by_label("Question", exact=True).press("Enter")
-        one.get_by_text("tokens read").wait_for(timeout=180_000)
-        other.get_by_text("tokens read").wait_for()
-        answers = [view.locator(".answer").inner_text() for view in (one, other)]
-        one.get_by_label("Image files").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": PNG})
-        one.get_by_text("a.png").wait_for()
-        one.get_by_label("Question", exact=True).press("Enter")
-        one.get_by_text("can't look at images").wait_for()
-        one.get_by_role("listitem").filter(has_text="a.png").wait_for()
+    page = opened(
+        f"%env MISTRAL_NB_HOME={embedded}\n{IMPORT}",
+        "panel = mistral_nb.chat(model='local-tiny', max_tokens=30)",
+        "import ipywidgets\nipywidgets.VBox([panel])",
+    )
+    for number in range(1, 4):
+        run_cell(page, number)
+    one, other = panel(page).nth(0), panel(page).nth(1)
+    other.get_by_label("Question", exact=True).fill("Name a town in France.")
+    other.get_by_label("Question", exact=True).press("Enter")
+    one.get_by_text("tokens read").wait_for(timeout=180_000)
+    other.get_by_text("tokens read").wait_for()
+    answers = [view.locator(".answer").inner_text() for view in (one, other)]
+    one.get_by_label("Image files").set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": PNG})
+    one.get_by_text("a.png").wait_for()
+    one.get_by_label("Question", exact=True).press("Enter")
+    one.get_by_text("can't look at images").wait_for()
+    one.get_by_role("listitem").filter(has_text="a.png").wait_for()
 
     assert answers[0] == answers[1] != ""
