@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mistral_nb.price_list import prices
     from mistral_nb.samples import load_sample
     from mistral_nb.settings import configure
+    from mistral_nb.streaming.parquet import StreamedParquet, stream_parquet
     from mistral_nb.tools.conversation import chat_with_tools
     from mistral_nb.tools.frame_tools import frame_tools
     from mistral_nb.tools.function_tool import Tool, tool
@@ -69,6 +70,7 @@ __all__ = [
     "Session",
     "SlowModelWarning",
     "Spending",
+    "StreamedParquet",
     "TokenUsage",
     "Tool",
     "ToolAnswer",
@@ -94,6 +96,7 @@ __all__ = [
     "prompt_diff",
     "session",
     "spend",
+    "stream_parquet",
     "tool",
     "usage",
 ]
@@ -120,6 +123,7 @@ _HOMES = {
     "Session": ("mistral_nb.engine.session", "Session"),
     "SlowModelWarning": ("mistral_nb.engine.alerts", "SlowModelWarning"),
     "Spending": ("mistral_nb.engine.spending", "Spending"),
+    "StreamedParquet": ("mistral_nb.streaming.parquet", "StreamedParquet"),
     "TokenUsage": ("mistral_nb.completion", "TokenUsage"),
     "Tool": ("mistral_nb.tools.function_tool", "Tool"),
     "ToolAnswer": ("mistral_nb.tools.records", "ToolAnswer"),
@@ -144,6 +148,7 @@ _HOMES = {
     "prompt_diff": ("mistral_nb.evaluation.prompt_diff", "prompt_diff"),
     "session": ("mistral_nb.engine.current", "current_session"),
     "spend": ("mistral_nb.engine.spending", "spend"),
+    "stream_parquet": ("mistral_nb.streaming.parquet", "stream_parquet"),
     "tool": ("mistral_nb.tools.function_tool", "tool"),
     "usage": ("mistral_nb.notebook.usage", "usage"),
 }

@@ -85,6 +85,17 @@ def tagged(tag: str, tab: Tab) -> Iterator[None]:
 
 
 @contextmanager
+def billed(tab: Tab) -> Iterator[None]:
+    """Put what is asked in this block on this bill, too."""
+    before = _current.get()
+    token = _current.set(replace(before, tabs=(*before.tabs, tab)))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
 def for_caller(*, tag: str | None, tabs: "tuple[Tab, ...]") -> Iterator[None]:
     """Ask in this block for a caller elsewhere: through the accessor, under its tag, on these bills alone."""
     token = _current.set(Occasion(door="accessor", tag=tag, tabs=tabs))
