@@ -5,7 +5,7 @@ Promises: with "input" nothing that is refused is sent, with "output" nothing th
 model can't be asked, nothing passes. What a refused answer used is in the exception, so that it is on the bill.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -85,7 +85,7 @@ class ModeratedBackend:
     async def fill_in_middle(
         self, prompt: str, suffix: str, *, model: str, temperature: float | None = None, max_tokens: int | None = None
     ) -> Completion:
-        await self._check_input([text for text in (prompt, suffix) if text.strip()])
+        await self._check_input(_not_blank((prompt, suffix)))
         filling = await self._inner.fill_in_middle(
             prompt, suffix, model=model, temperature=temperature, max_tokens=max_tokens
         )
@@ -108,9 +108,12 @@ class ModeratedBackend:
             yield piece
 
     async def answer_inputs(self, request: InputsRequest) -> InputsAnswer:
+        if request.endpoint == "embeddings":
+            await self._check_input(_not_blank(request.inputs))
         return await self._inner.answer_inputs(request)
 
     async def embed(self, texts: Sequence[str], *, model: str) -> Embeddings:
+        await self._check_input(_not_blank(texts))
         return await self._inner.embed(texts, model=model)
 
     async def moderate(self, texts: Sequence[str], *, model: str) -> list[Moderation]:
@@ -129,7 +132,7 @@ class ModeratedBackend:
     async def _checked(self, answer: Completion) -> Completion:
         """Return the answer if it passes."""
         if self._policy.covers("output"):
-            texts = [text for text in (answer.text, answer.thinking) if text.strip()]
+            texts = _not_blank((answer.text, answer.thinking))
             withheld = replace(answer, text="", thinking="", tool_calls=(), finish_reason=WITHHELD)
             if violations := await self._violations(texts, withheld=withheld):
                 problem = "The moderation model objects to the answer, so it is withheld"
@@ -148,14 +151,12 @@ class ModeratedBackend:
         try:
             return await self._judge(texts)
         except MistralNotebookError as error:
+            error.problem = f"The moderation model could not be asked, so nothing passes: {error.problem}"
+            error.remedy = f"{error.remedy} To go on without it: mistral_nb.configure(moderate='')"
             if error.stops_run:
                 raise
             # Not as it is: it would be tried again together with the answer, which would be paid for twice.
-            raise Refused(
-                f"The moderation model could not be asked, so nothing passes: {error.problem}",
-                f"{error.remedy} To go on without it: mistral_nb.configure(moderate='')",
-                withheld=withheld,
-            ) from None
+            raise Refused(error.problem, error.remedy, withheld=withheld) from None
 
 
 def new_texts(request: CompletionRequest) -> list[str]:
@@ -167,6 +168,10 @@ def new_texts(request: CompletionRequest) -> list[str]:
         elif message.get("role") in {"user", "tool"} and text.strip():
             fresh.append(text)
     return fresh
+
+
+def _not_blank(texts: Iterable[str]) -> list[str]:
+    return [text for text in texts if text.strip()]
 
 
 def _refused(problem: str, violations: dict[str, float], *, withheld: Completion | None = None) -> Refused:

@@ -38,6 +38,28 @@ DOORS: dict[str, Callable[[str], Any]] = {
 }
 
 
+class TestVectors:
+    def test_a_text_that_is_refused_gets_none_and_is_not_sent(self, api: FakeApi) -> None:
+        mistral_nb.configure(moderate="input")
+        with pytest.raises(Refused, match="so it was not sent"):
+            mistral_nb.session().embed(["fine", BAD])
+
+        assert paths(api) == [MODERATIONS]
+
+    @ignores_failures
+    def test_of_rows_only_those_are_refused(self, api: FakeApi) -> None:
+        mistral_nb.configure(moderate="input")
+        vectors = pd.Series(["fine", BAD, "also fine"]).mistral.embed()
+
+        assert vectors.isna().tolist() == [False, True, False]
+
+    def test_what_is_to_be_moderated_is_asked_of_the_moderation_model_alone(self, api: FakeApi) -> None:
+        mistral_nb.configure(moderate="both")
+        pd.Series([BAD]).mistral.moderate()
+
+        assert paths(api) == [MODERATIONS]
+
+
 class TestInput:
     @pytest.mark.parametrize("door", DOORS)
     def test_what_is_refused_is_not_sent(self, api: FakeApi, door: str) -> None:
@@ -202,8 +224,9 @@ class TestWhereItCannotBeAsked:
     def test_an_embedded_model_needs_a_key_for_it(self) -> None:
         mistral_nb.configure(moderate="input", model="local-tiny")
 
-        with pytest.raises(MissingKey):
+        with pytest.raises(MissingKey, match="The moderation model could not be asked") as caught:
             mistral_nb.session().complete("Hello")
+        assert "configure(moderate='')" in caught.value.remedy
 
 
 def test_there_are_no_batch_jobs(api: FakeApi) -> None:
