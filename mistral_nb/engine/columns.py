@@ -46,6 +46,24 @@ def column_of(frame: "pd.DataFrame", column: str) -> "pd.Series[Any]":
     return found
 
 
+def further_column_of(frame: "pd.DataFrame", key: Any) -> "pd.Series[Any]":
+    """Return a column that is named beside the one to read: one of the frame, a level of its index, or a Series as it is.
+
+    Raises
+    ------
+    UnknownColumn
+        There is none of that name, or more than one.
+    """
+    import pandas as pd
+
+    if isinstance(key, pd.Series):
+        return key
+    levels = list(frame.index.names)
+    if isinstance(key, Hashable) and key is not None and key not in frame.columns and key in levels:
+        return frame.index.get_level_values(levels.index(key)).to_series(index=frame.index)
+    return column_of(frame, key)
+
+
 def distinct_texts(column: "pd.Series[Any]") -> DistinctTexts:
     """Return the column's texts, each once; missing values (None, NaN, NA) and blank texts are none.
 

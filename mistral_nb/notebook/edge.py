@@ -23,7 +23,7 @@ class Edge(Protocol):
         """Return a frame's column of text; UnknownColumn where there is none of that name."""
 
     def further_column(self, frame: Any, name: str) -> "pd.Series[Any]":
-        """Return another column of the frame, of whatever kind, with the same index."""
+        """Return another column of the frame, of whatever kind, with the same index; what is one already, as it is."""
 
     def frame(self, frame: Any) -> "pd.DataFrame":
         """Return the frame."""
@@ -56,7 +56,9 @@ class PandasEdge:
         return column_of(frame, name)
 
     def further_column(self, frame: "pd.DataFrame", name: str) -> "pd.Series[Any]":
-        return self.named_column(frame, name)
+        from mistral_nb.engine.columns import further_column_of
+
+        return further_column_of(frame, name)
 
     def frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         return frame

@@ -63,6 +63,7 @@ def ask(
     from mistral_nb.tasks.ask import ask_task
     from mistral_nb.tasks.templates import parsed_template
 
+    frame = frame.set_axis([str(name) for name in frame.columns], axis="columns")  # as a template can write them
     parsed = parsed_template(template, list(frame.columns))
     task = ask_task(parsed, max_words=max_words, instructions=instructions)
     return answered(record_texts(frame, parsed.fields, fill=fill), task, are_records=True, **options)

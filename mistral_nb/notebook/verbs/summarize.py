@@ -33,8 +33,8 @@ def summarize(
     Parameters
     ----------
     by
-        One summary per group: the name of a column of the frame, or a list of names. On a Series, what ``groupby`` takes: a Series
-        of keys, a level of the index.
+        One summary per group: the name of a column of the frame or of a level of its index, a Series of keys, or a list of these.
+        On a Series, what ``groupby`` takes.
     whole
         One summary of all texts.
     max_words, max_sentences

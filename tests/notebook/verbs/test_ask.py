@@ -69,6 +69,11 @@ class TestWhatIsAsked:
 
         assert prompts(api) == [f"About {shown}"]
 
+    def test_a_column_that_is_named_by_a_number_is_written_as_one(self, api: FakeApi) -> None:
+        pd.DataFrame([["kind", "It broke."]]).mistral.ask("Write a {0} reply to: {1}")
+
+        assert api.requests[0].text == "Write a kind reply to: It broke."
+
     def test_the_length_and_the_instructions_reach_the_model(self, api: FakeApi, reviews: pd.DataFrame) -> None:
         reviews.head(1).mistral.ask(TEMPLATE, max_words=60, instructions="Never promise a refund.")
         told = api.requests[0].body["messages"][0]["content"]

@@ -82,6 +82,15 @@ class TestByGroup:
 
         assert found.index.tolist() == ["app", "chair", "lamp"]
 
+    @pytest.mark.parametrize("levels", [["product"], ["product", "year"]], ids=["index", "multi-index"])
+    def test_a_frame_is_grouped_by_levels_and_series_too(
+        self, api: FakeApi, tickets: pd.DataFrame, levels: list[str]
+    ) -> None:
+        by_columns = tickets.mistral.summarize("text", by=["product", "year"])
+        keys = ["product", tickets.set_index(levels)["year"] if "year" not in levels else "year"]
+
+        pd.testing.assert_frame_equal(tickets.set_index(levels).mistral.summarize("text", by=keys), by_columns)
+
     def test_rows_without_a_key_are_in_no_summary(self, api: FakeApi) -> None:
         frame = pd.DataFrame({"key": ["a", None], "text": ["One.", "Two."]})
 
