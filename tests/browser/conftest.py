@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from tests.browser.jupyterlab import CHROMIUM, jupyterlab, load_notebook, open_notebook, run_cell, save, write_notebook
+from tests.browser.panel_module import PanelPage
 from tests.fake_api import FakeApi
 
 SCREENSHOTS = Path(__file__).parent / "screenshots"
@@ -37,15 +38,35 @@ def new_page(chromium: Browser) -> Iterator[Page]:
     page.context.close()
 
 
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    yield from new_page(chromium)
-
-
 @pytest.fixture(scope="package")
 def lab(chromium: Browser) -> Iterator[Page]:
     """Return the page that shows JupyterLab."""
     yield from new_page(chromium)
+
+
+@pytest.fixture(scope="module")
+def page(chromium: Browser) -> Iterator[Page]:
+    """Open one page for all tests of a module: opening it takes longer than most of them."""
+    yield from new_page(chromium)
+
+
+@pytest.fixture
+def panel(page: Page) -> PanelPage:
+    """Load the page anew, with a panel without turns and without a kernel."""
+    panel = PanelPage(page)
+    panel.opens()
+    return panel
+
+
+@pytest.fixture(scope="module")
+def attacked(page: Page) -> PanelPage:
+    """Load the page once for all payloads: each begins with a snapshot of its own."""
+    return PanelPage(page)
+
+
+@pytest.fixture
+def field(page: Page) -> Locator:
+    return page.get_by_label("Question", exact=True)
 
 
 @pytest.fixture(scope="session")

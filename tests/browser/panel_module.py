@@ -97,19 +97,22 @@ class PanelPage:
             "message => { window.kernel.says(message); return new Promise(requestAnimationFrame); }", message
         )
 
-    def grows(self, text: str) -> None:
-        """Deliver the text of the first turn character by character, each painted."""
+    def grow(self, *texts: str) -> None:
+        """Deliver the texts of the first turns character by character, each painted."""
         first = self._number + 1
-        self._number += len(text)
+        self._number += sum(map(len, texts))
         self.page.evaluate(
-            """async ([text, first]) => {
-              for (const [at, character] of [...text].entries()) {
-                const piece = {kind: "piece", number: first + at, turn: 1, part: 0, type: "text", at, text: character};
-                window.kernel.says(piece);
+            """async ([texts, number]) => {
+              for (let at = 0; texts.some((text) => at < text.length); at += 1) {
+                for (const [index, text] of texts.entries()) {
+                  if (at >= text.length) continue;
+                  const piece = {kind: "piece", turn: index + 1, part: 0, type: "text", at, text: text[at]};
+                  window.kernel.says({...piece, number: number++});
+                }
                 await new Promise(requestAnimationFrame);
               }
             }""",
-            [text, first],
+            [texts, first],
         )
 
     def opens(self, *turns: dict[str, Any], **facts: Any) -> None:

@@ -7,11 +7,12 @@ is answered with why, and what was typed goes back.
 """
 
 import atexit
+import inspect
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from anywidget import AnyWidget
 from IPython.core.getipython import get_ipython
@@ -30,6 +31,8 @@ from mistral_nb.notebook.chat.sharing import DEFAULT_ROWS, shared_frames
 from mistral_nb.notebook.chat.transcript import Transcript
 from mistral_nb.notebook.chat.turns import ChatTurn, error_json
 from mistral_nb.tools.function_tool import tools_by_name
+
+Options = ParamSpec("Options")
 
 _STATIC = Path(__file__).parent / "static"
 _TOLD_WITHOUT_WIDGETS = 'there are no widgets here, so the panel can\'t be shown; panel.ask("…") asks in plain text.'
@@ -213,14 +216,15 @@ class ChatPanel(AnyWidget):
 
     def _tell(self, message: JsonObject) -> None:
         """Tell the page of a change; called in the order of the changes, from any thread."""
-        if self.comm is None:  # closed
-            return
-        self.send(dict(message))
+        is_open = self.comm is not None
+        if is_open:
+            self.send(dict(message))
         # Each time it is the whole transcript that is sent, so not for every call of a tool.
         has_ended = message["kind"] == "dropped" or (message["kind"] == "turn" and message["turn"]["state"] in _ENDED)
         if self._below is not None and has_ended:
             self._below.update(self._transcript.bundle(self.turns), raw=True)
-            self.send({"kind": "transcript", **self._transcript.mark})
+            if is_open:
+                self.send({"kind": "transcript", **self._transcript.mark})
 
     def _let_the_page_choose_its_shell(self) -> None:
         """Have the page's messages handled in the subshell that JupyterLab addresses them to.
@@ -281,81 +285,70 @@ class ChatPanel(AnyWidget):
                 self.send({"kind": "file", "name": f"conversation.{format_name}", "text": text})
 
 
-def chat(
-    *,
-    model: str | None = None,
-    system: str | None = None,
-    df: Any = None,
-    rows: int = DEFAULT_ROWS,
-    tools: Any = (),
-    budget_usd: float | None = None,
-    temperature: float | None = None,
-    max_tokens: int | None = None,
-    session: Session | None = None,
-    **options: Any,
-) -> ChatPanel:
-    """Display a chat panel below the cell, and return it.
+def _shown(make: Callable[Options, ChatPanel]) -> Callable[Options, ChatPanel]:
+    """Return a function that also displays what it makes, and takes the same."""
 
-    Parameters
-    ----------
-    model
-        Name, alias or short name; default: the settings' model. It can be changed in the panel.
-    system
-        System message, sent with every question.
-    df
-        A DataFrame or Series that the model is told of, or a dict of them by name. The panel shows exactly what is sent: columns,
-        dtypes, missing values, ranges, and the first `rows` rows, as the frame is now; nothing else of it leaves the notebook.
-    rows
-        How many of the first rows are told; 0: none, and no other value of the frame either.
-    tools
-        Functions that the model may call, as in `chat_with_tools`. Those with ``confirm=True`` wait for Allow or Deny in the panel.
-    budget_usd
-        Most that the panel may spend: what a request can cost at most is set aside before it is sent.
-    temperature, max_tokens
-        As in the API. With a budget, an answer has at most 4,096 tokens where `max_tokens` says nothing else.
-    session
-        Default: the one that all doors share.
-    **options
-        Further fields of the API's request, e.g. ``top_p=0.9``.
+    def chat(*args: Options.args, **options: Options.kwargs) -> ChatPanel:
+        """Display a chat panel below the cell, and return it.
 
-    Returns
-    -------
-    ChatPanel
-        `turns`, `last`, `messages`, `cost_usd`; `ask`, `stop`, `clear`, `share`, `export`; `model` and `budget_usd` can be set.
+        Parameters
+        ----------
+        model
+            Name, alias or short name; default: the settings' model. It can be changed in the panel.
+        system
+            System message, sent with every question.
+        df
+            A DataFrame or Series that the model is told of, or a dict of them by name. The panel shows exactly what is sent:
+            columns, dtypes, missing values, ranges, and the first `rows` rows, as the frame is now; nothing else of it leaves the
+            notebook.
+        rows
+            How many of the first rows are told; 0: none, and no other value of the frame either.
+        tools
+            Functions that the model may call, as in `chat_with_tools`. Those with ``confirm=True`` wait for Allow or Deny in the
+            panel.
+        budget_usd
+            Most that the panel may spend: what a request can cost at most is set aside before it is sent.
+        temperature, max_tokens
+            As in the API. With a budget, an answer has at most 4,096 tokens where `max_tokens` says nothing else.
+        session
+            Default: the one that all doors share.
+        **options
+            Further fields of the API's request, e.g. ``top_p=0.9``.
 
-    Raises
-    ------
-    InvalidOption
-        `df` is no frame, `rows` or `budget_usd` no such number, or a tool is none.
-    UnknownPrice
-        There is a budget, and no price to keep it with.
-    UnknownModel
-        There is no such embedded model.
+        Returns
+        -------
+        ChatPanel
+            `turns`, `last`, `messages`, `cost_usd`; `ask`, `stop`, `clear`, `share`, `export`; `model` and `budget_usd` can be set.
 
-    Examples
-    --------
-    >>> import pandas as pd, mistral_nb
-    >>> sales = pd.DataFrame({"town": ["Lyon", "Nice"], "sold": [3, 5]})
-    >>> panel = mistral_nb.chat(df=sales, system="You help with sales data.")  # doctest: +ELLIPSIS
-    mistral_nb: there are no widgets here, ...
-    >>> panel.cost_usd
-    Decimal('0')
-    """
-    panel = ChatPanel(
-        model=model,
-        system=system,
-        df=df,
-        rows=rows,
-        tools=tools,
-        budget_usd=budget_usd,
-        temperature=temperature,
-        max_tokens=max_tokens,
-        session=session,
-        **options,
-    )
-    panel.show()
-    return panel
+        Raises
+        ------
+        InvalidOption
+            `df` is no frame, `rows` or `budget_usd` no such number, or a tool is none.
+        UnknownPrice
+            There is a budget, and no price to keep it with.
+        UnknownModel
+            There is no such embedded model.
 
+        Examples
+        --------
+        >>> import pandas as pd, mistral_nb
+        >>> sales = pd.DataFrame({"town": ["Lyon", "Nice"], "sold": [3, 5]})
+        >>> panel = mistral_nb.chat(df=sales, system="You help with sales data.")  # doctest: +ELLIPSIS
+        mistral_nb: there are no widgets here, ...
+        >>> panel.cost_usd
+        Decimal('0')
+        """
+        panel = make(*args, **options)
+        panel.show()
+        return panel
+
+    chat.__qualname__ = chat.__name__
+    signature = inspect.signature(make).replace(return_annotation=ChatPanel)
+    setattr(chat, "__signature__", signature)  # noqa: B010  # what help() shows; functions are not known to have one
+    return chat
+
+
+chat = _shown(ChatPanel)
 
 _panels: weakref.WeakSet[ChatPanel] = weakref.WeakSet()
 

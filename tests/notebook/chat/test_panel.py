@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -235,6 +236,18 @@ class TestStopping:
         page.panel.conversation.wait_until_idle(PATIENCE_SECONDS)
 
         assert page.panel.turns[0].state == "stopped"
+
+    def test_what_had_come_when_the_panel_was_closed_is_in_its_transcript(self, api: FakeApi, opened: Opened) -> None:
+        transcripts: list[str] = []
+        api.play(Fault(content="some words " * 100, rest_waits_for=threading.Event()))
+        page = opened()
+        page.panel._below = SimpleNamespace(update=lambda bundle, raw: transcripts.append(bundle["text/plain"]))
+        page.asks("Hello")
+        page.until(lambda: page.text(1))
+        page.panel.close()
+        page.panel.conversation.wait_until_idle(PATIENCE_SECONDS)
+
+        assert "some words" in transcripts[-1]
 
     def test_an_interrupt_of_the_cell_that_asks_stops_the_answer(
         self, api: FakeApi, opened: Opened, monkeypatch: pytest.MonkeyPatch
