@@ -10,7 +10,8 @@ import pytest
 
 from mistral_nb.shipped_notebooks import fingerprint
 
-NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -24,9 +25,11 @@ def test_a_notebook_gives_what_it_shows(notebook: Path, embedded: Path) -> None:
         "--nbval-current-env",
         "-p",
         "no:cacheprovider",
+        "-p",
+        "tests.saved_outputs",
         str(notebook),
     ]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
     assert ended.returncode == 0, ended.stdout[-6000:]
 
