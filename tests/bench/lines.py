@@ -276,6 +276,29 @@ def cached(bench: Bench) -> list[Line]:
     ]
 
 
+def streaming(bench: Bench) -> list[Line]:
+    """Time and weigh a parquet file of kept answers, in batches of two sizes."""
+    rows = bench.size(100_000, 2000)
+    home = Path(tempfile.mkdtemp(dir=bench.folder))
+    lines = []
+    with fake_api(log_limit=10) as server:
+        filled = bench.ours(server, home=home, rows=rows)
+        for batch_rows in (rows // 50, rows // 10):
+            runs = [bench.ours(server, home=home, rows=rows, batch_rows=batch_rows) for _ in range(bench.size(3, 1))]
+            seconds, megabytes = _median(runs, "seconds"), _median(runs, "over_frame_mb")
+            lines.append(
+                Line(
+                    what=f"{rows:,} cached rows of a parquet file, {batch_rows:,} at a time",
+                    ours=f"{rows / seconds:,.0f} rows/s, {megabytes:.0f} MB",
+                    raw=f"~{bench.ceiling:,.0f} rows/s to ask",
+                    ratio=f"{seconds * bench.ceiling / rows:.3f}",
+                    is_met=None if _all_right([filled, *runs]) else False,
+                    notes=_wrong(runs),
+                )
+            )
+    return lines
+
+
 def repeated(bench: Bench) -> list[Line]:
     """Weigh a long column of which one row in a hundred is new."""
     rows = bench.size(1_000_000, 20_000)
@@ -339,7 +362,7 @@ def growth(bench: Bench) -> list[Line]:
 
 
 LINES: dict[str, Callable[[Bench], list[Line]]] = {
-    line.__name__: line for line in (single, cpu, packed, tokens, limited, cached, repeated, growth)
+    line.__name__: line for line in (single, cpu, packed, tokens, limited, cached, streaming, repeated, growth)
 }
 
 

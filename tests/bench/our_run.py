@@ -1,4 +1,4 @@
-"""One run of ``df.mistral.classify`` in a Python of its own, timed, weighed and checked.
+"""One run of ``df.mistral.classify``, or of ``stream_parquet``, in a Python of its own, timed, weighed and checked.
 
 Keeps to itself: how memory is read. "Over the frame" is the most memory the process ever held during the verb, less what it held
 when the frame was built and the package imported (what the verb itself imports counts).
@@ -63,11 +63,31 @@ def measured(spec: dict[str, Any]) -> dict[str, Any]:
         warm = pd.DataFrame({"text": row_texts.texts(spec["warm_rows"], first=_WARM_FROM)})
         warm.mistral.classify("text", row_texts.LABELS, **options)
     frame, labels, truths = asked(spec)
+    batch_rows = spec.get("batch_rows")
+    source, target = (Path(spec["home"]) / name for name in ("in.parquet", "out.parquet"))
+    if batch_rows:
+        frame.to_parquet(source)
+        frame = frame.head(0)
     base_mb = _settled_mb()
     started, cpu_started = time.perf_counter(), time.process_time()
-    answers = frame.mistral.classify("text", labels, **options)
+    if batch_rows:
+        mistral_nb.stream_parquet(
+            source,
+            target,
+            verb="classify",
+            column="text",
+            labels=labels,
+            into="topic",
+            batch_rows=batch_rows,
+            **options,
+        )
+    else:
+        answers = frame.mistral.classify("text", labels, **options)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
     peak_mb = _peak_mb()
+    if batch_rows:
+        written = pd.read_parquet(target)
+        frame, answers = written[["text"]], written["topic"]
     right = (answers.astype(object) == truths.astype(object)) | (answers.isna() & frame["text"].isna())
     return {
         "seconds": seconds,
