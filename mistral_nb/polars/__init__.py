@@ -19,7 +19,10 @@ Enum(categories=['billing', 'delivery'])
 [False, True, False]
 """
 
-from typing import Any, NoReturn
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn
 
 from mistral_nb.errors import ExtraMissing, NotCollected
 
@@ -33,12 +36,35 @@ except ModuleNotFoundError as missing:
     ) from None
 
 from mistral_nb.notebook.accessor import FrameVerbs, SeriesVerbs
+from mistral_nb.notebook.edge import Verbs
 from mistral_nb.polars.edge import PolarsEdge
 
 _EDGE = PolarsEdge()
+_LEAD = """On Polars: where it says category, the type is an Enum; str is String, object a List or Struct, missing null; for the
+index see `mistral_nb.polars`. Otherwise as on pandas, for which the examples are written:
+
+"""
+
+
+def _documented(verbs: type[Verbs]) -> type[Verbs]:
+    """Return the accessor whose verbs say what is Polars' own about them."""
+    for name, verb in inspect.getmembers(verbs, inspect.isfunction):
+        if not name.startswith("_"):
+            setattr(verbs, name, _with_lead(verb))
+    return verbs
+
+
+def _with_lead(verb: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(verb)
+    def method(self: Verbs, /, *args: Any, **kwargs: Any) -> Any:
+        return verb(self, *args, **kwargs)
+
+    method.__doc__ = _LEAD + (inspect.getdoc(verb) or "")
+    return method
 
 
 @pl.api.register_series_namespace("mistral")
+@_documented
 class PolarsSeriesVerbs(SeriesVerbs):
     """Mistral's verbs on a Polars column of text; see `mistral_nb.polars` for the types they give."""
 
@@ -46,43 +72,39 @@ class PolarsSeriesVerbs(SeriesVerbs):
 
 
 @pl.api.register_dataframe_namespace("mistral")
+@_documented
 class PolarsFrameVerbs(FrameVerbs):
     """Mistral's verbs on a Polars frame: each takes the name of the column to read; the types are those of `mistral_nb.polars`."""
 
     _edge = _EDGE
 
 
-@pl.api.register_lazyframe_namespace("mistral")
-class LazyFrameVerbs:
-    """Says that a lazy frame has to be collected first."""
+class _WithoutRows:
+    """Says what has to be done first."""
 
-    def __init__(self, frame: pl.LazyFrame) -> None:
+    _problem: ClassVar[str]
+    _remedy: ClassVar[str]
+
+    def __init__(self, subject: pl.LazyFrame | pl.Expr) -> None:
         pass
 
     def __getattr__(self, verb: str) -> NoReturn:
-        raise _refused(
-            verb,
-            f"A LazyFrame has no rows yet that {verb} could ask about.",
-            f"Collect it first: df.collect().mistral.{verb}(…)",
-        )
+        if verb.startswith("_") or not hasattr(FrameVerbs, verb):
+            raise AttributeError(f"There is no verb {verb!r}.")
+        raise NotCollected(self._problem.format(verb=verb), self._remedy.format(verb=verb))
+
+
+@pl.api.register_lazyframe_namespace("mistral")
+class LazyFrameVerbs(_WithoutRows):
+    """Says that a lazy frame has to be collected first."""
+
+    _problem = "A LazyFrame has no rows yet that {verb} could ask about."
+    _remedy = "Collect it first: df.collect().mistral.{verb}(…)"
 
 
 @pl.api.register_expr_namespace("mistral")
-class ExprVerbs:
+class ExprVerbs(_WithoutRows):
     """Says that a verb needs a column, not an expression."""
 
-    def __init__(self, expr: pl.Expr) -> None:
-        pass
-
-    def __getattr__(self, verb: str) -> NoReturn:
-        raise _refused(
-            verb,
-            f"An expression has no rows that {verb} could ask about.",
-            f'Give the column: df.with_columns(df["text"].mistral.{verb}(…).alias("{verb}"))',
-        )
-
-
-def _refused(verb: str, problem: str, remedy: str) -> Exception:
-    """Return the error; for what is no verb the one that Python expects."""
-    is_verb: Any = not verb.startswith("_") and hasattr(FrameVerbs, verb)
-    return NotCollected(problem, remedy) if is_verb else AttributeError(f"There is no verb {verb!r}.")
+    _problem = "An expression has no rows that {verb} could ask about."
+    _remedy = 'Give the column: df.with_columns(df["text"].mistral.{verb}(…).alias("{verb}"))'

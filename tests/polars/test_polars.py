@@ -1,6 +1,7 @@
 """What Polars frames have of their own: types, no index, lazy frames; the behaviour of verbs is tested beside pandas' own."""
 
 import importlib
+import inspect
 import json
 import sys
 from collections.abc import Callable
@@ -220,6 +221,13 @@ class TestBadInput:
 
         with pytest.raises(errors.ExtraMissing, match=r'polars is not installed.*\npip install "mistral_nb\[polars\]"'):
             importlib.import_module("mistral_nb.polars")
+
+
+def test_the_help_of_a_verb_says_what_is_polars_own() -> None:
+    verb = pl.DataFrame.mistral.classify
+
+    assert inspect.getdoc(verb).startswith("On Polars: where it says category, the type is an Enum")
+    assert list(inspect.signature(verb).parameters)[:3] == ["self", "column", "labels"]
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
