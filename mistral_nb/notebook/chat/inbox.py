@@ -38,10 +38,19 @@ class Inbox:
             while known.heard + 1 in known.early:
                 known.heard += 1
                 self._obey(known.early.pop(known.heard))
-            return {"kind": "heard", "page": page, "upTo": known.heard, "isGap": bool(known.early)}
+            return _told(page, known, is_gap=bool(known.early))
+
+    def progress(self, page: str) -> JsonObject:
+        """Return what a page is told that asks how far it was heard: it says more, where it has said more."""
+        with self._lock:
+            return _told(page, self._pages.get(page, _Page()), is_gap=True)
 
 
 @dataclass(slots=True)
 class _Page:
     heard: int = 0
     early: dict[int, Message] = field(default_factory=dict)
+
+
+def _told(page: str, known: _Page, *, is_gap: bool) -> JsonObject:
+    return {"kind": "heard", "page": page, "upTo": known.heard, "isGap": is_gap}

@@ -241,6 +241,8 @@ class ChatPanel(AnyWidget):
         match content:
             case {"page": str(page), "number": int(number)}:
                 self.send(self._inbox.take(page, number, (content, buffers)))
+            case {"kind": "progress", "page": str(page)}:
+                self.send(self._inbox.progress(page))
             case {"kind": "hello", "drafts": [*drafts]}:
                 known = {draft: self._drafts[draft] for draft in drafts if draft in self._drafts}
                 self.conversation.log.tell_all(drafts=known)

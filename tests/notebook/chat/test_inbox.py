@@ -44,3 +44,11 @@ def test_a_gap_is_told() -> None:
 
     assert inbox.take("a", 2, said(2)) == {"kind": "heard", "page": "a", "upTo": 0, "isGap": True}
     assert inbox.take("a", 1, said(1)) == {"kind": "heard", "page": "a", "upTo": 2, "isGap": False}
+
+
+def test_a_page_that_asks_is_told_how_far_it_was_heard() -> None:
+    inbox = Inbox(lambda message: None)
+    inbox.take("a", 1, said(1))
+
+    assert inbox.progress("a") == {"kind": "heard", "page": "a", "upTo": 1, "isGap": True}
+    assert inbox.progress("b")["upTo"] == 0

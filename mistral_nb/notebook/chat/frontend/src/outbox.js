@@ -1,8 +1,9 @@
 // What the page says to the kernel, until the kernel has heard it.
 //
-// On its way to the kernel a message may be lost, doubled or overtaken. Each has a number and is sent again, less and less often, until
-// the kernel says that it has it; the kernel obeys each number of a page once, and in order. Only a hello has none: it can't do harm
-// twice, and must not wait for what was said before.
+// On its way to the kernel a message may be lost, doubled or overtaken. Each has a number; until the kernel says that it has it, the
+// page asks, less and less often, how far it was heard, and sends again what the kernel misses. So a kernel that is busy for an hour
+// finds short questions in its queue, and each image once. The kernel obeys each number of a page once, and in order. Only a hello and
+// that question have none: they can't do harm twice, and must not wait for what was said before.
 
 const FIRST_WAIT_MILLISECONDS = 1_000;
 const LAST_WAIT_MILLISECONDS = 60_000;
@@ -54,7 +55,8 @@ export class Outbox {
     if (page !== this._page) return false;
     this._unheard = this._unheard.filter(({ message }) => message.number > upTo);
     this._calm();
-    if (isGap) this._sendFirst();
+    // The kernel keeps what comes early: the first that it misses is enough.
+    if (isGap && this._unheard.length > 0) this._send(this._unheard[0].message, this._unheard[0].buffers);
     return true;
   }
 
@@ -83,11 +85,6 @@ export class Outbox {
     this._wait = Math.min(2 * this._wait, LAST_WAIT_MILLISECONDS);
     this._arm();
     if (this._wantsAll) this._send(this._hello(), []);
-    this._sendFirst();
-  }
-
-  /** The kernel keeps what comes early: the first that it misses is enough. */
-  _sendFirst() {
-    if (this._unheard.length > 0) this._send(this._unheard[0].message, this._unheard[0].buffers);
+    if (this._unheard.length > 0) this._send({ kind: "progress", page: this._page }, []);
   }
 }
