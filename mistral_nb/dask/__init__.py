@@ -12,5 +12,6 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from mistral_nb.dask.accessor import FrameVerbs, SeriesVerbs
+from mistral_nb.dask.sharing import UnencryptedKeyWarning, share_session
 
-__all__ = ["FrameVerbs", "SeriesVerbs"]
+__all__ = ["FrameVerbs", "SeriesVerbs", "UnencryptedKeyWarning", "share_session"]

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from mistral_nb.dask.surroundings import surroundings
+from mistral_nb.dask.membership import Member, member, stopped_with_its_task
+from mistral_nb.dask.surroundings import own_bills, shared_bills
 from mistral_nb.engine.budget import checked_budget
 from mistral_nb.engine.occasion import current_occasion, for_caller
 from mistral_nb.errors import InvalidOption, MissingKey
@@ -34,7 +35,8 @@ HOME_VARIABLE = "MISTRAL_NB_HOME"
 _PROCESS = uuid.uuid4().hex
 
 
-def _this_process() -> str:
+def this_process() -> str:
+    """Return what tells this process from all others."""
     return f"{_PROCESS}/{os.getpid()}"
 
 
@@ -92,12 +94,16 @@ class VerbCall:
     @contextmanager
     def _asked_here(self) -> Iterator[None]:
         """Have the block ask as where the call was made, within what its other partitions have left."""
-        is_elsewhere = self.process != _this_process()
+        is_elsewhere = self.process != this_process()
         with ExitStack() as stack:
+            stack.enter_context(stopped_with_its_task())
             if is_elsewhere:
+                joined = member()
                 adopt_contract_prices(self.prices)
-                stack.enter_context(as_set_elsewhere(self._settings_here()))
-            tabs = stack.enter_context(surroundings(self.budget, is_elsewhere=is_elsewhere))
+                stack.enter_context(as_set_elsewhere(self._settings_here(joined)))
+                tabs = shared_bills(self.budget, caller=self.process, member=joined)
+            else:
+                tabs = own_bills(self.budget)
             stack.enter_context(for_caller(tag=self.tag, tabs=tabs))
             stack.enter_context(on_part(tell_failures))
             try:
@@ -111,10 +117,13 @@ class VerbCall:
                     "or hand yours over: mistral_nb.dask.share_session(client)",
                 ) from None
 
-    def _settings_here(self) -> Mapping[str, Any]:
+    def _settings_here(self, joined: Member | None) -> Mapping[str, Any]:
         """Return the caller's settings; its folder, too, on the same machine, unless this process was given another."""
-        is_home_ours = self.home is not None and self.machine == platform.node() and not os.environ.get(HOME_VARIABLE)
-        return {**self.settings, "home": self.home} if is_home_ours else self.settings
+        settings = dict(self.settings)
+        if self.home is not None and self.machine == platform.node() and not os.environ.get(HOME_VARIABLE):
+            settings["home"] = self.home
+        key = None if joined is None else joined.handed_key(self.process)
+        return settings if key is None else {**settings, "api_key": key}
 
 
 def verb_call(verb: str, arguments: Mapping[str, Any], *, columns: Mapping[str, Any] | None) -> VerbCall:
@@ -141,7 +150,7 @@ def verb_call(verb: str, arguments: Mapping[str, Any], *, columns: Mapping[str, 
         prices=contract_prices(),
         home=None if settings.origins.get("home") is None else str(settings.home),
         machine=platform.node(),
-        process=_this_process(),
+        process=this_process(),
         budget=None if limit_usd is None else (uuid.uuid4().hex, limit_usd),
         tag=occasion.tag,
     )

@@ -3,7 +3,10 @@
 Used on the background loop only, except for reading.
 """
 
+from typing import Any
+
 from mistral_nb.engine.in_flight import InFlight
+from mistral_nb.engine.leave import LeaveToSend
 from mistral_nb.engine.limiter import Limiter
 
 
@@ -14,18 +17,22 @@ class Account:
         self.in_flight = InFlight()
         # Which models are known to give log-probabilities, or not to.
         self.gives_log_probabilities: dict[str, bool] = {}
-        self._limiters: dict[tuple[str, int, int | None, int | None], Limiter] = {}
+        self._limiters: dict[tuple[str, int, int | None, int | None], LeaveToSend] = {}
 
     def limiter(
         self, model: str, *, max_concurrency: int, requests_per_minute: int | None, tokens_per_minute: int | None
-    ) -> Limiter:
+    ) -> LeaveToSend:
         """Return the limiter of the model, made at first use."""
         key = (model, max_concurrency, requests_per_minute, tokens_per_minute)
         if key not in self._limiters:
-            self._limiters[key] = Limiter(
+            self._limiters[key] = self._made(
                 model=model,
                 max_concurrency=max_concurrency,
                 requests_per_minute=requests_per_minute,
                 tokens_per_minute=tokens_per_minute,
             )
         return self._limiters[key]
+
+    def _made(self, **limits: Any) -> LeaveToSend:
+        """Return what gives leave within these limits; an account that other processes use too has it from elsewhere."""
+        return Limiter(**limits)

@@ -11,7 +11,8 @@ from typing import TypeVar
 from mistral_nb.backends.backend import Backend
 from mistral_nb.completion import Completion, CompletionRequest, Delta, TokenUsage
 from mistral_nb.engine.budgets import Budgets, Price
-from mistral_nb.engine.limiter import Limiter, Reservation
+from mistral_nb.engine.leave import LeaveToSend
+from mistral_nb.engine.limiter import Reservation
 from mistral_nb.engine.open_request import Answer, OpenRequest, may_be_billed
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.tokens import estimated_tokens
@@ -38,7 +39,7 @@ def noting(asked_for: AskedFor) -> Iterator[None]:
         raise
 
 
-async def _reserved(limiter: Limiter, tokens: int, budgets: Budgets, most_usd: Decimal) -> Reservation:
+async def _reserved(limiter: LeaveToSend, tokens: int, budgets: Budgets, most_usd: Decimal) -> Reservation:
     """Return leave to send, the money held."""
     await budgets.hold_or_raise(most_usd)
     try:
@@ -74,7 +75,7 @@ async def ask(
     call: Callable[[], Awaitable[AnswerT]],
     *,
     opened: OpenRequest,
-    limiter: Limiter,
+    limiter: LeaveToSend,
     retry: RetryPolicy,
     price: Price,
     budgets: Budgets,
@@ -119,7 +120,7 @@ async def stream(
     *,
     opened: OpenRequest,
     backend: Backend,
-    limiter: Limiter,
+    limiter: LeaveToSend,
     retry: RetryPolicy,
     price: Price,
     budgets: Budgets,

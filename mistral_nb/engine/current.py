@@ -8,9 +8,11 @@ import atexit
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mistral_nb import catalogue
+from mistral_nb.engine.account import Account
 from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.cache import CacheInfo
 from mistral_nb.engine.session import Session
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 _SECONDS_PER_DAY = 86_400.0
 _current: Session | None = None
+_account_of: Callable[[Settings], Account] | None = None
 _current_pid = 0
 _current_lock = threading.RLock()
 _inherited: list[Session] = []
@@ -44,12 +47,24 @@ def current_session() -> Session:
             replaced, _current = _current, None
             replaced.retire()
         if _current is None:
-            account = replaced.account if replaced is not None and _same_account(replaced.settings, settings) else None
+            is_same = replaced is not None and _same_account(replaced.settings, settings)
+            account = replaced.account if replaced is not None and is_same else _new_account(settings)
             _current, _current_pid = Session(settings, account=account, is_shared=True), os.getpid()
             if replaced is not None:
                 _current.last_run, _current.last_job = replaced.last_run, replaced.last_job
                 _current.books.spent = replaced.books.spent
         return _current
+
+
+def share_accounts(make: Callable[[Settings], Account]) -> None:
+    """Have new sessions of this process use accounts that other processes use too; `make` gives that of some settings."""
+    global _account_of  # noqa: PLW0603  # as the session, which uses it
+    _account_of = make
+    close_current_session()
+
+
+def _new_account(settings: Settings) -> Account:
+    return Account() if _account_of is None else _account_of(settings)
 
 
 def _same_account(one: Settings, other: Settings) -> bool:

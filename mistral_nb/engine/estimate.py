@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from mistral_nb import catalogue
 from mistral_nb.completion import TokenUsage
-from mistral_nb.engine.limiter import Limiter
+from mistral_nb.engine.leave import LeaveToSend
 from mistral_nb.engine.plan import RowsPlan
 from mistral_nb.engine.receipt import Receipt
 from mistral_nb.engine.rows import CorrectedTask
@@ -22,7 +22,7 @@ def receipt_for(
     *,
     rows_per_request: int,
     counter: TokenCounter,
-    limiter: Limiter,
+    limiter: LeaveToSend,
     price: Price,
     batch_price: Price,
 ) -> Receipt:

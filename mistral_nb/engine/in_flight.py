@@ -4,7 +4,7 @@ Used on the background loop only. Promises: a question has one owner at a time; 
 owner gave up, exactly once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 Told = Callable[[Any | None], None]
@@ -16,12 +16,22 @@ class InFlight:
     def __init__(self) -> None:
         self._waiting: dict[bytes, list[Told]] = {}
 
+    async def announce(self, keys: Sequence[bytes]) -> None:
+        """Hear of these questions, which a run is going to claim; other processes may be asking them."""
+
+    def withdraw(self, keys: Collection[bytes]) -> None:
+        """Hear that the run which announced these questions has ended."""
+
     def claim(self, key: bytes) -> bool:
         """Become the owner of the question; False when it has one."""
         if key in self._waiting:
             return False
         self._waiting[key] = []
         return True
+
+    def is_claimed(self, key: bytes) -> bool:
+        """Whether the question has an owner here."""
+        return key in self._waiting
 
     def join(self, key: bytes, told: Told) -> None:
         """Have `told` called with the answer of a question that another owns, or with None when its owner gives up."""

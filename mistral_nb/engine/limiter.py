@@ -36,7 +36,7 @@ _MEMORY_OF_RATIO = 0.9
 
 
 class Reservation:
-    """Leave to send one request; `settle`, `failed` or `release` ends it, and whatever is called after that does nothing.
+    """Leave to send one request; `settle`, `failed`, `release` or `unsent` ends it, and whatever is called after that does nothing.
 
     Attributes
     ----------
@@ -53,6 +53,7 @@ class Reservation:
         "_is_open",
         "_released",
         "_settled",
+        "_unsent",
         "asked_tokens",
         "number",
         "second",
@@ -67,10 +68,12 @@ class Reservation:
         settled: "Callable[[Reservation, int, RateLimits | None], None]",
         failed: "Callable[[Reservation, MistralNotebookError], None]",
         released: "Callable[[Reservation], None]",
+        unsent: "Callable[[Reservation], None]",
     ) -> None:
         self._settled = settled
         self._failed = failed
         self._released = released
+        self._unsent = unsent
         self._is_open = True
         self.asked_tokens = self.tokens = self.number = 0
         self.sent_at = 0.0
@@ -93,6 +96,12 @@ class Reservation:
         if self._is_open:
             self._is_open = False
             self._released(self)
+
+    def unsent(self) -> None:
+        """Say that the request was not sent after all: nothing is counted."""
+        if self._is_open:
+            self._is_open = False
+            self._unsent(self)
 
 
 class Limiter:
@@ -151,7 +160,7 @@ class Limiter:
             wait_seconds=self._wait_seconds,
             slot_wait_seconds=self._slot_wait_seconds,
             give=self._reserved,
-            take_back=self._unsent,
+            take_back=Reservation.unsent,
             clock=clock,
             sleep=sleep,
         )
@@ -208,8 +217,10 @@ class Limiter:
             return None
         return self._reserved(tokens, now)
 
-    async def reserve(self, tokens: int, *, is_urgent: bool = False) -> Reservation:
+    async def reserve(self, tokens: int, *, is_urgent: bool = False, further: int = 0) -> Reservation:
         """Wait for leave to send a request of so many tokens; `is_urgent` is for a person who waits, and goes before rows.
+
+        How many `further` requests are ready makes no difference here.
 
         Raises
         ------
@@ -218,6 +229,10 @@ class Limiter:
         """
         self._check_plan(self._clock())
         return await self._line.leave(tokens, is_urgent=is_urgent)
+
+    def wait_seconds(self, tokens: int) -> float:
+        """Return how long until such a request may go; infinite when that depends on those under way."""
+        return self._wait_seconds(tokens, self._clock())
 
     async def free_slot(self) -> None:
         """Wait until nobody else waits and one more request may be under way; reserve before asking for the next slot.
@@ -248,7 +263,7 @@ class Limiter:
         return round(tokens * self._real_tokens / self._asked_tokens) if self._asked_tokens else tokens
 
     def _reserved(self, tokens: int, now: float) -> Reservation:
-        reservation = Reservation(self._settled, self._failed, self._end)
+        reservation = Reservation(self._settled, self._failed, self._end, self._unsent)
         self._last_sent += 1
         self.in_flight += 1
         reservation.number = self._last_sent
@@ -303,7 +318,7 @@ class Limiter:
 
     def _unsent(self, reservation: Reservation) -> None:
         self._give_back(reservation, self._clock())
-        reservation.release()
+        self._end(reservation)
 
     def _give_back(self, reservation: Reservation, now: float) -> None:
         self._requests.correct(-1, reservation.second, now)

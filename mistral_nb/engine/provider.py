@@ -14,7 +14,7 @@ from mistral_nb.backends.selection import backend_for
 from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.account import Account
 from mistral_nb.engine.background_loop import background_loop
-from mistral_nb.engine.limiter import Limiter
+from mistral_nb.engine.leave import LeaveToSend
 from mistral_nb.engine.moderated import Judge, ModeratedBackend
 from mistral_nb.engine.tokens import TokenCounter, token_counter
 from mistral_nb.settings import Settings, is_local
@@ -49,7 +49,7 @@ class Provider:
                 self._backends[kind] = backend if policy is None else ModeratedBackend(backend, policy, self._judge)
             return self._backends[kind]
 
-    def limiter(self, model: str) -> Limiter:
+    def limiter(self, model: str) -> LeaveToSend:
         """Return the limiter of the model: an embedded one has no limits but what the machine can do at once."""
         at_once = self.backend(model).max_concurrency
         settings = self._settings

@@ -21,7 +21,8 @@ from mistral_nb.engine.bill import Bill
 from mistral_nb.engine.budgets import SECONDS_BETWEEN_LOOKS, Budgets, Price
 from mistral_nb.engine.cache import AnswerCache, KeptAnswer
 from mistral_nb.engine.in_flight import InFlight
-from mistral_nb.engine.limiter import Limiter, Reservation
+from mistral_nb.engine.leave import LeaveToSend
+from mistral_nb.engine.limiter import Reservation
 from mistral_nb.engine.occasion import Occasion
 from mistral_nb.engine.open_request import Report, may_be_billed
 from mistral_nb.engine.plan import RowsPlan
@@ -60,7 +61,7 @@ class Sender:
         plan: RowsPlan,
         *,
         backend: Backend,
-        limiter: Limiter,
+        limiter: LeaveToSend,
         cache: AnswerCache,
         in_flight: InFlight,
         retry: RetryPolicy,
@@ -116,6 +117,7 @@ class Sender:
             What no row could escape; raised when the requests under way have come back.
         """
         try:
+            await self._shared.announce()
             while self._stopped_by is None:
                 unit = self._queue.next()
                 if unit is not None:
@@ -159,7 +161,9 @@ class Sender:
         """Return leave to send; None when the run is stopped before it comes."""
         tokens = self._likely_tokens(unit)
         try:
-            return self._limiter.try_reserve(tokens) or await self._unless_stopped(self._limiter.reserve(tokens))
+            return self._limiter.try_reserve(tokens) or await self._unless_stopped(
+                self._limiter.reserve(tokens, further=self._queue.left)
+            )
         except MistralNotebookError as error:
             self._stop(error)
             return None
@@ -382,7 +386,7 @@ class Sender:
         waiting.cancel()
         too_late = (await asyncio.gather(waiting, return_exceptions=True))[0]
         if isinstance(too_late, Reservation):
-            too_late.release()
+            too_late.unsent()
         return None
 
     async def _leave_nothing_behind(self) -> None:
@@ -400,4 +404,4 @@ class Sender:
 def _release(reserving: "asyncio.Future[Reservation]") -> None:
     """Give back leave to send that nobody takes any more."""
     if not reserving.cancelled() and reserving.exception() is None:
-        reserving.result().release()
+        reserving.result().unsent()

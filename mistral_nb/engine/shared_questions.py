@@ -43,6 +43,13 @@ class SharedQuestions:
         self._on_abandoned = on_abandoned
         self._are_shared = plan.options.uses_cache and not plan.options.refreshes
         self._owned: set[bytes] = set()
+        self._announced: set[bytes] = set()
+
+    async def announce(self) -> None:
+        """Say what the run is going to ask, so that other processes leave it these questions, or it theirs."""
+        if self._are_shared and not self._announced:
+            self._announced = {self._plan.keys[number] for number in self._plan.unanswered}
+            await self._in_flight.announce(list(self._announced))
 
     def mine(self, numbers: Sequence[int]) -> list[int]:
         """Return those that this run must ask now."""
@@ -77,6 +84,7 @@ class SharedQuestions:
         self._has_left = True
         while self._owned:
             self._in_flight.finish(self._owned.pop(), None)
+        self._in_flight.withdraw(self._announced)
 
     def _told(self, number: int, answer: KeptAnswer | None) -> None:
         if self._has_left:

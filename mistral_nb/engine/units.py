@@ -11,7 +11,7 @@ from typing import Any
 
 from mistral_nb.completion import RowRequest
 from mistral_nb.engine.audit import TIMES_ALONE, Audit
-from mistral_nb.engine.limiter import Limiter
+from mistral_nb.engine.leave import LeaveToSend
 from mistral_nb.engine.plan import RowsPlan
 from mistral_nb.engine.tokens import estimated_tokens
 
@@ -52,7 +52,7 @@ class UnitQueue:
         self,
         plan: RowsPlan,
         *,
-        limiter: Limiter,
+        limiter: LeaveToSend,
         packs_rows: bool,
         is_open: Callable[[int], bool],
         mine: Callable[[Sequence[int]], list[int]],
@@ -86,6 +86,12 @@ class UnitQueue:
         for number in list(self._audits):
             self._ready.extend(self._audits.pop(number))
         return self._next_ready()
+
+    @property
+    def left(self) -> int:
+        """About how many requests are still to be handed out."""
+        rows_per_request = self.audit.rows_per_request if self.audit is not None else self._rows_per_request
+        return len(self._ready) + len(self._new_long) + -(-len(self._new) // rows_per_request)
 
     def add(self, number: int) -> None:
         """Ask this text as if it were new: nobody else will."""

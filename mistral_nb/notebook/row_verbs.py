@@ -307,9 +307,10 @@ def _finished(column_run: "ColumnRun", chosen: VerbOptions, give: "Give | None")
     shown: Give = give or (lambda run: run.details if chosen["details"] else run.column)
     given = shown(column_run)
     if column_run.result.has_failures and chosen["errors"] == "raise":
+        again = "df.mistral.last_run.retry()" if current_part() is None else "computing the column again"
         raise RowsFailed(
             failures_text(column_run.result),
-            "The error's .result holds what was answered, .failed the failed rows; df.mistral.last_run.retry() asks these again.",
+            f"The error's .result holds what was answered, .failed the failed rows; {again} asks these again.",
             result=given,
             failed=column_run.failed,
         )
