@@ -139,12 +139,17 @@ class SharedLimits:
                 self._unused.extend(given)
                 self._serve()
         except MistralNotebookError as error:
-            for waiter in self._waiting:
-                if not waiter.future.done():
-                    waiter.future.set_exception(error)
-            self._waiting.clear()
+            self._turn_away(error)
         finally:
             self._asking = None
+            # Where something else went wrong, nobody is left waiting.
+            self._turn_away(CannotConnect("The scheduler gave no leave to send.", "Compute it again."))
+
+    def _turn_away(self, error: MistralNotebookError) -> None:
+        for waiter in self._waiting:
+            if not waiter.future.done():
+                waiter.future.set_exception(error)
+        self._waiting.clear()
 
     def _return_unused(self) -> None:
         self._return_timer = None

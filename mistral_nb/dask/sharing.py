@@ -45,7 +45,7 @@ def share_session(client: Client) -> None:
     Examples
     --------
     >>> import distributed, mistral_nb.dask
-    >>> with distributed.Client(processes=False, dashboard_address=None) as client:
+    >>> with distributed.Client(processes=False, dashboard_address=":0") as client:
     ...     mistral_nb.dask.share_session(client)
     Traceback (most recent call last):
         ...

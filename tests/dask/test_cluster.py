@@ -37,7 +37,7 @@ def client(home: Path) -> Iterator[Client]:
     environment = {"MISTRAL_NB_HOME": str(home), "MISTRAL_API_KEY": ""}
     with (
         LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, env=environment
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", env=environment
         ) as cluster,
         Client(cluster) as client,
     ):
