@@ -12,6 +12,9 @@ except ModuleNotFoundError as missing:
     ) from missing
 
 from mistral_nb.dask.accessor import FrameVerbs, SeriesVerbs
+from mistral_nb.dask.local_stop import watch_computations
 from mistral_nb.dask.sharing import UnencryptedKeyWarning, share_session
 
 __all__ = ["FrameVerbs", "SeriesVerbs", "UnencryptedKeyWarning", "share_session"]
+
+watch_computations()

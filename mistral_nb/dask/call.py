@@ -96,7 +96,7 @@ class VerbCall:
         """Have the block ask as where the call was made, within what its other partitions have left."""
         is_elsewhere = self.process != this_process()
         with ExitStack() as stack:
-            stack.enter_context(stopped_with_its_task())
+            stack.enter_context(stopped_with_its_task(self))
             if is_elsewhere:
                 joined = member()
                 adopt_contract_prices(self.prices)

@@ -21,6 +21,7 @@ from distributed.protocol.pickle import dumps
 
 from mistral_nb.api_key import SecretKey
 from mistral_nb.dask.line import Line
+from mistral_nb.dask.local_stop import end_of_computation
 from mistral_nb.dask.plugins import PLUGIN, ClusterPlugin, HandedKey, KeyPlugin, TaskWatch
 from mistral_nb.dask.shared_budget import SharedBudget
 from mistral_nb.dask.shared_limits import SharedLimits
@@ -152,8 +153,13 @@ def member() -> Member | None:
 
 
 @contextmanager
-def stopped_with_its_task() -> Iterator[None]:
-    """End what the block waits for when the task that runs it is cancelled; do nothing where no task of a cluster runs it.
+def stopped_with_its_task(call: object) -> Iterator[None]:
+    """End what the block waits for when the task that runs it is cancelled, or the computation of this process has ended early.
+
+    Parameters
+    ----------
+    call
+        What of the graph runs the block.
 
     Raises
     ------
@@ -163,7 +169,8 @@ def stopped_with_its_task() -> Iterator[None]:
     try:
         worker = get_worker()
     except ValueError:
-        yield
+        with end_of_computation(call) as event, stopped_by(event):
+            yield
         return
     with _lock:
         watch = worker.plugins.get(PLUGIN)

@@ -10,6 +10,7 @@ import pytest
 import mistral_nb
 import mistral_nb.dask
 from mistral_nb.errors import InvalidLabels, InvalidOption, NotSupported, NotText, RowsFailed, UnknownColumn
+from tests.engine.row_runs import until
 from tests.fake_api import FakeApi, Fault
 
 LABELS = ["bill", "parcel"]
@@ -155,6 +156,16 @@ def test_failed_rows_can_be_raised(api: FakeApi, lazy: Any) -> None:
 
     with pytest.raises(RowsFailed, match="1 of 2 rows failed"):
         lazy.mistral.classify("text", LABELS, errors="raise").compute()
+
+
+def test_what_nobody_waits_for_any_more_is_not_asked(api: FakeApi, lazy: Any) -> None:
+    api.settings.latency_hook = lambda body: 0 if "again" in str(body["messages"]) else 600
+    api.play(Fault(status=400, when="again"))
+
+    with pytest.raises(RowsFailed):
+        lazy.mistral.classify("text", LABELS, errors="raise").compute(scheduler="threads", num_workers=3)
+
+    until(lambda: api.stats.in_flight == 0)
 
 
 def test_the_users_last_run_stays_theirs(api: FakeApi, frame: pd.DataFrame, lazy: Any) -> None:
