@@ -127,7 +127,13 @@ class Receipt:
         shared = "" if self.rows_per_request == 1 else f", up to {self.rows_per_request:,} rows in each"
         if self.of_first_model is not None:
             first = self.of_first_model
-            return f"{first.requests:,} to {first.model}, then at most {self.requests - first.requests:,} to {self.model}{shared}"
+            second = self.requests - first.requests
+            then = (
+                f"at most {second:,} to {self.model}"
+                if second
+                else f"none to {self.model}, whose answers are kept already"
+            )
+            return f"{first.requests:,} to {first.model}, then {then}{shared}"
         if not self.requests_for_answers:
             return f"{self.requests:,}{shared}"
         read_texts = self.requests - self.requests_for_answers

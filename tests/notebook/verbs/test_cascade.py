@@ -251,6 +251,11 @@ class TestWhatItCosts:
         assert "if no text goes on; if all do" in str(both)
         assert priced.requests == []
 
+    def test_the_receipt_says_that_the_second_models_answers_are_kept(self, priced: FakeApi) -> None:
+        cascaded(model="large", escalate=None)
+
+        assert "then none to mistral-large-latest, whose answers are kept already" in str(cascaded(dry_run=True))
+
     def test_the_receipt_knows_what_is_kept(self, priced: FakeApi) -> None:
         cascaded()
         assert cascaded(dry_run=True).requests == 0
