@@ -1,7 +1,8 @@
 """A pytest plugin beside nbval: what the package itself says in a saved notebook is what it would say today.
 
 nbval compares the outputs that no model has a say in. In the others (``nbval-ignore-output``) words, figures and the model's name
-may differ, but not the rest: styles, the footer's wording, the metadata's keys, a table's columns, the package's own lines.
+may differ, but not the rest: styles, the footer's wording, the metadata's keys, a table's columns, the package's own lines. A cell
+that shows the less, the fewer models a machine has, is left out (``models-of-this-machine``).
 
 Keeps to itself: what of an output is the package's, and how displays that are updated later are followed.
 Promises: the notebooks are run once, by nbval; a difference fails the notebook, naming its cell.
@@ -98,7 +99,8 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     differing = [
         f"{cell.name}: saved {saved}\n  shown {now}"
         for cell, outputs in _shown[item.parent].cells
-        if (saved := facts(cell.cell.outputs)) != (now := facts(outputs))
+        if "models-of-this-machine" not in cell.cell.metadata.get("tags", ())
+        and (saved := facts(cell.cell.outputs)) != (now := facts(outputs))
     ]
     if differing:
         again = f"python -m tests.save_notebooks {item.path.name}"
