@@ -8,11 +8,13 @@ with a call is said before anything is read.
 import enum
 import inspect
 import json
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.errors import InvalidOption, NotSupported
+from mistral_nb.readers_code import readers_stacklevel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,12 +64,22 @@ class BatchVerb:
     schema: "pa.Schema"
 
     def values(self, batch: "pa.Table", *, told: "Callable[[RowsResult], None]") -> "pa.Table":
-        """Return the columns for a batch; `told` is called with the result of a run in which rows failed."""
+        """Return the columns for a batch; `told` is called with the result of a run in which rows failed.
+
+        Categories that the API names now, and did not when this package was written, are left out with a warning.
+        """
         from mistral_nb.notebook.parts import on_part
 
         with on_part(told):
             given = _asked(self.name, _as_pandas(batch), self.arguments)
-        return _aligned(_as_table(given, self.into, verb=self.name), self.schema)
+        table = _as_table(given, self.into, verb=self.name)
+        unknown = [name for name in table.column_names if name not in self.schema.names]
+        if unknown:
+            warnings.warn(
+                f"{self.name} named more than was announced, which is left out: {', '.join(unknown)}.",
+                stacklevel=readers_stacklevel(),
+            )
+        return _aligned(table, self.schema)
 
     def receipt(self, batch: "pa.Table") -> "Receipt":
         """Return what a batch would cost."""
@@ -81,9 +93,12 @@ class BatchVerb:
         """Return what the answers depend on: equal for the same call in another process, as far as arguments can be compared."""
         from mistral_nb.engine.current import current_session
 
-        settings = current_session().settings
+        session = current_session()
+        model = session.model_name(self.arguments.get("model"))  # by default another with a key than without
         told = {name: _told(name, value) for name, value in self.arguments.items()}
-        return json.dumps([self.name, told, str(self.schema), settings.endpoint, settings.region, settings.model])
+        return json.dumps(
+            [self.name, told, str(self.schema), session.settings.endpoint, session.settings.region, model]
+        )
 
 
 def batch_verb(verb: str, arguments: Mapping[str, Any], *, source: "pa.Schema", into: str | None) -> BatchVerb:

@@ -164,6 +164,11 @@ class TestStopped:
 
         assert (done.rows_before, files.names) == (0, ["in.parquet", "out.parquet"])
 
+    def test_another_model_begins_anew(self, api: FakeApi, files: Files) -> None:
+        mistral_nb.configure(model="large")
+
+        assert files.stream(cache=False).rows_before == 0
+
     def test_another_source_begins_anew(self, api: FakeApi, files: Files) -> None:
         files.has(ROWS[::-1], rows_per_group=5)
 
