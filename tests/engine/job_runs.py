@@ -4,11 +4,23 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pandas as pd
+
 import mistral_nb
 from mistral_nb.engine import current
+from tests.engine.row_runs import LABELS, texts
 from tests.fake_api import FakeApi, Fault, SeenRequest
 
 JOBS = "/v1/batch/jobs"
+ALONE = {"rows_per_request": 1}
+
+
+def column(count: int = 6) -> "pd.Series[Any]":
+    return pd.Series(texts(count), index=[f"row {number}" for number in range(count)], name="text")
+
+
+def classified(rows: "pd.Series[Any]", **options: Any) -> Any:
+    return rows.mistral.classify(LABELS, **options)
 
 
 def new_kernel() -> None:
