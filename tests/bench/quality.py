@@ -14,7 +14,8 @@ Five banking intents are right in 0.889 of rows on average over 400 random choic
 standard error 0.004) by closeness of embeddings alone, and hardly more can be had from these two models: 15 other wordings of a
 label gave 0.873 to 0.891, the best three together 0.894, with half of a label's closeness to the other labels taken off 0.895.
 The opinion of local-small added 0.004 at its best weight (28 choices, 1,400 rows); all of it together 0.007 to 0.010. What would
-take it beyond 0.90, a label's mean closeness to all texts, makes an answer depend on other rows (0.904).
+take it beyond 0.90, a label's mean closeness to all texts, makes an answer depend on other rows (0.904). Examples do: with two for
+each label local-tiny had 0.941 over 20 choices (seeds 1 to 20, 200 rows each, standard error 0.009), and 0.909 (0.012) without.
 """
 
 import argparse
