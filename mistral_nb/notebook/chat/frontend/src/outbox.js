@@ -30,8 +30,8 @@ export class Outbox {
   /** Ask for everything, until it is told. */
   hello() {
     this._wantsAll = true;
+    this._calm();
     this._send(this._hello(), []);
-    this._arm();
   }
 
   /** Everything was told. */
@@ -66,7 +66,7 @@ export class Outbox {
     this._callOff = null;
   }
 
-  /** Wait for the kernel as patiently as in the beginning: it has answered. */
+  /** Wait as shortly as in the beginning: the kernel has answered, or there is reason to believe that it can. */
   _calm() {
     this.close();
     this._wait = FIRST_WAIT_MILLISECONDS;
