@@ -6,7 +6,7 @@ Promises: every request of every door comes by here once.
 
 from functools import partial
 
-from mistral_nb.completion import InputsRequest, RowRequest
+from mistral_nb.completion import Completion, InputsRequest, RowRequest
 from mistral_nb.engine.alerts import Alerts
 from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.budget import Budget
@@ -20,6 +20,7 @@ from mistral_nb.engine.open_request import EndedRequest, OpenRequest, Report
 from mistral_nb.engine.provider import Provider
 from mistral_nb.engine.request_record import Operation
 from mistral_nb.engine.telemetry import Telemetry
+from mistral_nb.errors import InvalidAnswer
 from mistral_nb.settings import Settings
 
 _KERNEL_REMEDY = (
@@ -59,6 +60,11 @@ class Books:
         """Tell all but the ledger."""
         for listener in self._others:
             listener(ended)
+
+    def note_invalid(self, answer: Completion) -> None:
+        """Write down that an answer, whose request has been reported as answered, could not be read."""
+        if answer.response_id is not None:
+            self.ledger.add_error(answer.response_id, InvalidAnswer.__name__)
 
     def opened(self, occasion: Occasion, operation: Operation, request: RowRequest) -> OpenRequest:
         """Return a request that reports its end here."""

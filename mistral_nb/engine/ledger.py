@@ -20,6 +20,12 @@ COLUMNS = tuple(field.name for field in fields(RequestRecord))
 _AMOUNTS = ("cost_usd", "saved_usd")
 _INSERT = f"INSERT INTO requests ({', '.join(COLUMNS)}) VALUES ({','.join('?' * len(COLUMNS))})"  # noqa: S608  # our own names
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM requests WHERE began_unix_seconds >= ?"  # noqa: S608  # our own names
+# From the end: the request has just been written down, and there is no index.
+_ADD_ERROR = """
+    UPDATE requests SET error = ? WHERE error IS NULL AND id = (
+        SELECT id FROM requests WHERE response_id = ? ORDER BY id DESC LIMIT 1
+    )
+"""
 
 _logger = logging.getLogger(__name__)
 
@@ -57,6 +63,11 @@ class Ledger:
             if not self._has_complained:
                 self._has_complained = True
                 _logger.warning("What requests cost can't be written down. %s", problem)
+
+    def add_error(self, response_id: str, error: str) -> None:
+        """Write down of an answer what was found wrong with it only when it was read; `error` is the exception's class."""
+        self._database.defer(_ADD_ERROR, [error, response_id])
+        self.write()
 
     def lines(self, *, since_unix_seconds: float = 0.0, tag: str | None = None) -> list[tuple[Any, ...]]:
         """Return the requests that began since then, in the order in which they ended, as the values of `COLUMNS`.

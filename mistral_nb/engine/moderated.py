@@ -132,7 +132,8 @@ class ModeratedBackend:
     async def _checked(self, answer: Completion) -> Completion:
         """Return the answer if it passes."""
         if self._policy.covers("output"):
-            texts = _not_blank((answer.text, answer.thinking))
+            arguments = (call.arguments for call in answer.tool_calls)
+            texts = _not_blank((answer.text, answer.thinking, *arguments))
             withheld = replace(answer, text="", thinking="", tool_calls=(), finish_reason=WITHHELD)
             if violations := await self._violations(texts, withheld=withheld):
                 problem = "The moderation model objects to the answer, so it is withheld"

@@ -182,7 +182,9 @@ class Session:
             return answer
         form = answer_schema(schema)
         with self._calls.one():
-            return complete_as(structured_request(request, form), form, self._complete)
+            return complete_as(
+                structured_request(request, form), form, self._complete, on_invalid=self.books.note_invalid
+            )
 
     def stream(self, prompt: "Messages | CompletionRequest", **options: Any) -> Generator[Delta]:
         """Yield the answer piece by piece; prompt, options and errors as in `complete`, or a request made by `request`.

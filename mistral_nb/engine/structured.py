@@ -25,6 +25,7 @@ def complete_as(
     ask: Callable[[CompletionRequest], Completion],
     *,
     max_repairs: int = MAX_REPAIRS,
+    on_invalid: Callable[[Completion], None] = lambda _: None,
 ) -> Completion:
     """Return the answer with its value in `parsed`.
 
@@ -38,6 +39,8 @@ def complete_as(
         What sends a request and returns its completion.
     max_repairs
         How many times the model may correct its answer.
+    on_invalid
+        Told of each answer that does not fit the schema.
 
     Returns
     -------
@@ -65,6 +68,7 @@ def complete_as(
         try:
             return replace(answer, parsed=schema.read(answer.text))
         except InvalidAnswer as wrong:
+            on_invalid(answer)
             if attempts > max_repairs:
                 raise InvalidAnswer(
                     f"{wrong.problem}\n{answer.model} was asked {attempts} times. It wrote: {_shortened(answer.text)}",

@@ -224,6 +224,12 @@ class TestRuns:
         assert the_record().error == "InvalidAnswer"
         assert the_record().cost_usd == column.mistral.last_run.result.cost_usd > 0
 
+    def test_an_object_that_does_not_fit_says_so_and_its_correction_does_not(self, api: FakeApi) -> None:
+        api.play(Fault(content="no JSON"))
+        mistral_nb.extract("Paris", City)
+
+        assert [record.error for record in records()] == ["InvalidAnswer", None]
+
     def test_tries_of_a_row_are_one_line(self, api: FakeApi) -> None:
         api.play(Fault(status=503, times=2))
         pd.Series(["a bug"]).mistral.classify(LABELS)

@@ -105,6 +105,20 @@ class TestOutput:
             DOORS[door]("Hello")
         assert "attack" not in f"{caught.value}{vars(caught.value)}"
 
+    def test_a_call_of_a_tool_whose_arguments_are_refused_is_not_made(self, api: FakeApi) -> None:
+        mistral_nb.configure(moderate="output")
+        called: list[str] = []
+
+        @mistral_nb.tool
+        def weather(city: str) -> str:
+            """Return the weather."""
+            called.append(city)
+            return "sunny"
+
+        with pytest.raises(Refused, match="so it is withheld"):
+            mistral_nb.chat_with_tools("What is the weather in Attack?", tools=[weather])
+        assert called == []
+
     def test_no_piece_of_a_streamed_answer_comes_before_it_passed(self, api: FakeApi) -> None:
         mistral_nb.configure(moderate="output")
         api.play(Fault(content=f"At first all is well. {BAD}", path=CHAT))
