@@ -60,6 +60,11 @@ export class Outbox {
     return true;
   }
 
+  /** Whether the kernel has said that it has what bears this number. */
+  isHeard(number) {
+    return !this._unheard.some(({ message }) => message.number === number);
+  }
+
   /** Say no more. */
   close() {
     this._callOff?.();
@@ -75,7 +80,9 @@ export class Outbox {
 
   _arm() {
     // A hello alone ends: a kernel that was busy all the time has it by now, and one that is gone is not to be written to for ever.
-    const isHopeful = this._unheard.length > 0 || (this._wantsAll && this._wait < LAST_WAIT_MILLISECONDS);
+    // One that asks what became of a question goes on, as the question itself would.
+    const asksAgain = () => this._wait < LAST_WAIT_MILLISECONDS || this._hello().drafts.length > 0;
+    const isHopeful = this._unheard.length > 0 || (this._wantsAll && asksAgain());
     if (this._callOff || !isHopeful) return;
     this._callOff = this._later(() => this._again(), this._wait);
   }

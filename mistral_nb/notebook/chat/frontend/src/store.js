@@ -147,6 +147,8 @@ export class Store {
       this.facts = message.facts;
       this._forgetStopped();
       this._changed();
+      // One that was overtaken, or that another page asked for, does not say what became of a question that was heard.
+      if (this.pending.some(({ number }) => this._outbox.isHeard(number))) this.hello();
       return null;
     }
     if (this._number === null || message.number <= this._number) return null;
