@@ -3,13 +3,16 @@
 Promises: the verbs are lazy; what is not installed is said with the line that installs it.
 """
 
+from mistral_nb.errors import ExtraMissing
+
 try:
     import dask.dataframe  # noqa: F401  # only looked for: both are of the extra
     import distributed  # noqa: F401
 except ModuleNotFoundError as missing:
-    raise ImportError(
-        f'mistral_nb.dask needs {missing.name}, which is not installed: pip install "mistral_nb[dask]"'
-    ) from missing
+    raise ExtraMissing(
+        f"{missing.name} is not installed, without which there are no verbs on Dask's frames.",
+        'pip install "mistral_nb[dask]"',
+    ) from None
 
 from mistral_nb.dask.accessor import FrameVerbs, SeriesVerbs
 from mistral_nb.dask.local_stop import watch_computations

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from mistral_nb.dask.wire import error_from, rate_limits_from, told_error
+from mistral_nb.dask.wire import LimiterState, error_from, rate_limits_from, told_error
 from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.limiter import Limiter, Reservation
 from mistral_nb.errors import ModelNotOnPlan
@@ -33,19 +33,18 @@ class _Leave:
     open: dict[int, tuple[str, Reservation]] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
-    def state(self) -> list[Any]:
+    def state(self) -> LimiterState:
         """Return what a worker has to know: the limits, and its part of what may go at once."""
         limiter = self.limiter
         users = {worker for worker, _ in self.open.values()} | {
             worker for worker, count in self.waiting.items() if count
         }
-        return [
-            limiter.is_known,
-            limiter.max_concurrency,
-            max(1, limiter.burst_requests // max(1, len(users))),
-            limiter.requests_per_minute,
-            limiter.tokens_per_minute,
-        ]
+        return LimiterState(
+            is_known=limiter.is_known,
+            burst_requests=max(1, limiter.burst_requests // max(1, len(users))),
+            requests_per_minute=limiter.requests_per_minute,
+            tokens_per_minute=limiter.tokens_per_minute,
+        )
 
 
 @dataclass(slots=True)
@@ -106,13 +105,13 @@ class Coordinator:
         if worker in self._lost:
             for reservation in given:
                 reservation.unsent()
-            return {"granted": [], "state": leave.state()}
+            return {"granted": [], "state": [*leave.state()]}
         numbers = []
         for reservation in given:
             self._number += 1
             leave.open[self._number] = (worker, reservation)
             numbers.append(self._number)
-        return {"granted": numbers, "state": leave.state()}
+        return {"granted": numbers, "state": [*leave.state()]}
 
     async def _gather(
         self, leave: _Leave, given: list[Reservation], worker: str, *, count: int, tokens: int, urgent: bool
@@ -153,7 +152,7 @@ class Coordinator:
                 reservation.release()
             else:
                 reservation.unsent()
-        return {"state": leave.state()}
+        return {"state": [*leave.state()]}
 
     # Money.
 

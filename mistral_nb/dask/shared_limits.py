@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mistral_nb.dask.line import Line
-from mistral_nb.dask.wire import error_from, told_error, told_rate_limits
+from mistral_nb.dask.wire import LimiterState, error_from, told_error, told_rate_limits
 from mistral_nb.engine.limiter import Reservation
 from mistral_nb.errors import CannotConnect, MistralNotebookError
 from mistral_nb.rate_limits import RateLimits
@@ -45,7 +45,7 @@ class SharedLimits:
         self._line = line
         self._limits = dict(limits)
         self._max_concurrency: int = limits["max_concurrency"]
-        self._state: list[Any] = [False, self._max_concurrency, 1, None, None]
+        self._state = LimiterState()
         self._unused: deque[Reservation] = deque()
         self._waiting: deque[_Waiter] = deque()
         self._asking: asyncio.Task[None] | None = None
@@ -53,7 +53,7 @@ class SharedLimits:
 
     @property
     def is_known(self) -> bool:
-        return bool(self._state[0])
+        return self._state.is_known
 
     @property
     def max_concurrency(self) -> int:
@@ -62,15 +62,15 @@ class SharedLimits:
     @property
     def burst_requests(self) -> int:
         """This worker's part of what may go at once."""
-        return int(self._state[2])
+        return self._state.burst_requests
 
     @property
     def requests_per_minute(self) -> int | None:
-        return self._state[3]  # type: ignore[no-any-return]
+        return self._state.requests_per_minute
 
     @property
     def tokens_per_minute(self) -> int | None:
-        return self._state[4]  # type: ignore[no-any-return]
+        return self._state.tokens_per_minute
 
     def seconds_for(self, *, requests: int, tokens: int) -> float | None:
         """Return the least time in which so much can be sent by the limits that were last heard of."""
@@ -124,7 +124,7 @@ class SharedLimits:
                 )
                 if "error" in told:
                     raise error_from(told["error"])
-                self._state = told["state"]
+                self._state = LimiterState(*told["state"])
                 if not told["granted"]:
                     raise CannotConnect(
                         "The scheduler has lost this worker.", "Compute it again: what is answered is kept."

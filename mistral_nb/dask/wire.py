@@ -5,7 +5,7 @@ Promises: what a limiter concludes from an error is the same on both sides; no r
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from mistral_nb import errors
 from mistral_nb.errors import MistralNotebookError, ModelNotOnPlan, RateLimited
@@ -13,6 +13,15 @@ from mistral_nb.rate_limits import RateLimits
 
 # Of other errors the words may quote a row.
 _TOLD_IN_WORDS = (ModelNotOnPlan, RateLimited)
+
+
+class LimiterState(NamedTuple):
+    """What a worker knows of the coordinator's limiter; `burst_requests` is the worker's part of what may go at once."""
+
+    is_known: bool = False
+    burst_requests: int = 1
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
 
 
 def told_rate_limits(rate_limits: RateLimits | None) -> dict[str, int | None] | None:

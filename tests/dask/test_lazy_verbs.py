@@ -1,5 +1,7 @@
 """Verbs on Dask's frames, computed in this process: what is asked when, and what comes of it."""
 
+import importlib
+import sys
 from typing import Any
 
 import dask
@@ -9,7 +11,17 @@ import pytest
 
 import mistral_nb
 import mistral_nb.dask
-from mistral_nb.errors import InvalidLabels, InvalidOption, NotSupported, NotText, RowsFailed, UnknownColumn
+from mistral_nb.dask import accessor as lazy_accessor
+from mistral_nb.errors import (
+    ExtraMissing,
+    InvalidLabels,
+    InvalidOption,
+    NotSupported,
+    NotText,
+    RowsFailed,
+    UnknownColumn,
+)
+from mistral_nb.notebook.accessor import FrameVerbs, SeriesVerbs
 from tests.engine.row_runs import until
 from tests.fake_api import FakeApi, Fault
 
@@ -255,3 +267,23 @@ def test_tab_completion_shows_the_verbs_parameters(lazy: Any) -> None:
 
     assert list(inspect.signature(lazy.mistral.classify).parameters)[:2] == ["column", "labels"]
     assert "Lazy" in (lazy.mistral.classify.__doc__ or "")
+
+
+def test_without_dask_the_line_to_install_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "mistral_nb.dask")
+
+    with pytest.raises(ExtraMissing, match=r'distributed is not installed.*\npip install "mistral_nb\[dask\]"'):
+        importlib.import_module("mistral_nb.dask")
+
+
+@pytest.mark.parametrize(
+    ("lazy_verbs", "verbs"),
+    [(lazy_accessor.FrameVerbs, FrameVerbs), (lazy_accessor.SeriesVerbs, SeriesVerbs)],
+    ids=["frame", "series"],
+)
+def test_each_verb_of_pandas_is_there(lazy_verbs: type, verbs: type) -> None:
+    def names(accessor: type) -> set[str]:
+        return {name for name in dir(accessor) if callable(getattr(accessor, name)) and not name.startswith("_")}
+
+    assert names(lazy_verbs) == names(verbs)
