@@ -107,12 +107,20 @@ def priced(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> FakeApi:
     return api
 
 
-@pytest.fixture(params=["pandas", "polars"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what asks for `library` on pandas and on Polars; where the embedded model answers, which takes seconds, on pandas."""
+    is_once = metafunc.definition.get_closest_marker("pandas_only") or "embedded" in metafunc.fixturenames
+    if "library" in metafunc.fixturenames and not is_once:
+        metafunc.parametrize("library", ["pandas", "polars"], indirect=True)
+
+
+@pytest.fixture
 def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Have the accessor of pandas frames be its own, and in a second run of the test the one of Polars."""
-    if request.param == "polars":
+    name = str(getattr(request, "param", "pandas"))
+    if name == "polars":
         through_polars(monkeypatch)
-    return str(request.param)
+    return name
 
 
 def through_polars(monkeypatch: pytest.MonkeyPatch) -> None:

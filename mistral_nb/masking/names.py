@@ -99,7 +99,7 @@ class ListedNames:
         self._by_first_word: dict[str, list[tuple[str, ...]]] = defaultdict(list)
         for name in names:
             if not isinstance(name, str):
-                if name is None or name != name:  # NaN
+                if _is_missing(name):
                     continue
                 raise InvalidOption(f"The name {name!r} is no text.", 'Give each name as text, e.g. "Anna Schmidt".')
             words = tuple(word.group().casefold() for word in _TOKEN.finditer(name))
@@ -121,6 +121,13 @@ class ListedNames:
                 if is_here and all(_BETWEEN_TOKENS.fullmatch(gap) for gap in _gaps(text, tokens[first : last + 1])):
                     yield Span(tokens[first].start(), tokens[last].end(), "NAME")
                     break
+
+
+def _is_missing(name: object) -> bool:
+    try:
+        return name is None or bool(name != name)  # NaN
+    except TypeError:  # NA, which is neither equal to itself nor not
+        return True
 
 
 def _gaps(text: str, tokens: list[re.Match[str]]) -> Iterator[str]:

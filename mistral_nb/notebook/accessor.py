@@ -44,9 +44,9 @@ class SeriesVerbs(Verbs):
     score = on_series(score)
     search = on_series(search)
     sentiment = on_series(sentiment)
-    similar = on_series(similar)
+    similar = on_series(similar, other_columns=["to"])
     suggest_schema = on_series(suggest_schema)
-    summarize = on_series(summarize)
+    summarize = on_series(summarize, other_columns=["by"])
     translate = on_series(translate)
 
 

@@ -22,8 +22,8 @@ class Edge(Protocol):
     def named_column(self, frame: Any, name: str) -> "pd.Series[Any]":
         """Return a frame's column of text; UnknownColumn where there is none of that name."""
 
-    def further_column(self, frame: Any, name: str) -> "pd.Series[Any]":
-        """Return another column of the frame, of whatever kind, with the same index; what is one already, as it is."""
+    def further_column(self, subject: Any, key: Any) -> Any:
+        """Return what stands beside the column to read: a frame's column of that name, of whatever kind; or a column itself."""
 
     def frame(self, frame: Any) -> "pd.DataFrame":
         """Return the frame."""
@@ -55,10 +55,12 @@ class PandasEdge:
 
         return column_of(frame, name)
 
-    def further_column(self, frame: "pd.DataFrame", name: str) -> "pd.Series[Any]":
+    def further_column(self, subject: "pd.Series[Any] | pd.DataFrame", key: Any) -> Any:
+        import pandas as pd
+
         from mistral_nb.engine.columns import further_column_of
 
-        return further_column_of(frame, name)
+        return key if isinstance(subject, pd.Series) else further_column_of(subject, key)
 
     def frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         return frame

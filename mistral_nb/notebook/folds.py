@@ -58,7 +58,7 @@ def grouping(column: "pd.Series[Any]", by: Any, *, whole: bool) -> Grouping | No
     except KeyError as error:
         raise UnknownColumn(
             f"There is no {error} to group by.",
-            "Give columns of the frame, a Series of the same index, or a level of it.",
+            "Give columns of the frame, a Series with a key for each row, or a level of pandas' index.",
         ) from None
     except (TypeError, ValueError) as error:
         raise InvalidOption(

@@ -45,12 +45,12 @@ RowsFailed
 """.strip()
 
 
-def on_series(verb: Verb) -> Verb:
-    """Return the verb as a method of ``series.mistral``."""
+def on_series(verb: Verb, *, other_columns: Sequence[str] = ()) -> Verb:
+    """Return the verb as a method of ``series.mistral``; `other_columns` are parameters that may be columns of as many rows."""
     subject = _subject_of(verb)
 
     def read(series: Any, given: dict[str, Any], edge: Edge) -> None:
-        given |= {name: edge.argument(value) for name, value in given.items()}
+        given |= _arguments(series, given, other_columns, edge)
         given[subject] = edge.column(series) if subject == "column" else edge.frame_of(series)
 
     parameters = [parameter for parameter in _parameters_of(verb) if parameter.name != subject]
@@ -63,12 +63,7 @@ def on_frame(verb: Verb, *, other_columns: Sequence[str] = ()) -> Verb:
 
     def read(frame: Any, given: dict[str, Any], edge: Edge) -> None:
         given[subject] = edge.frame(frame) if subject == "frame" else edge.named_column(frame, given["column"])
-        for name in other_columns:
-            names = given.get(name)
-            if isinstance(names, list):
-                given[name] = [edge.further_column(frame, each) for each in names]
-            elif names is not None:
-                given[name] = edge.further_column(frame, names)
+        given |= _arguments(frame, given, other_columns, edge)
 
     if subject == "frame":
         parameters = [parameter for parameter in _parameters_of(verb) if parameter.name != "frame"]
@@ -78,6 +73,19 @@ def on_frame(verb: Verb, *, other_columns: Sequence[str] = ()) -> Verb:
         for parameter in _parameters_of(verb)
     ]
     return _method(verb, parameters, read, own_docs=_COLUMN_DOC, own_errors=_COLUMN_ERRORS)
+
+
+def _arguments(subject: Any, given: Mapping[str, Any], other_columns: Sequence[str], edge: Edge) -> dict[str, Any]:
+    """Return the arguments, with columns of the library as pandas' own; those of `other_columns` have as many rows."""
+
+    def argument(name: str, value: Any) -> Any:
+        if name not in other_columns or value is None:
+            return edge.argument(value)
+        if isinstance(value, list):
+            return [edge.further_column(subject, each) for each in value]
+        return edge.further_column(subject, value)
+
+    return {name: argument(name, value) for name, value in given.items()}
 
 
 def _method(

@@ -3,9 +3,10 @@
 Keeps to itself: the names under which Polars knows the accessors.
 Promises: the table of verbs is the one of pandas' accessors, and so are their arguments, kept answers, budgets and errors. What
 they give is Polars': text is String; labels are an Enum in their order; numbers are Float64 and Int64, claims Boolean, moments
-Datetime; lists of labels and vectors (of Float32) are a List, objects a Struct; what is missing is null. ``details=True`` gives one
-column of Structs, for ``with_columns``; ``.struct.unnest()`` makes the frame of it. Polars has no index: where lines are not the
-rows in their order (`last_run.failed`, ``explode=``), the column "row" has its number, and groups have their keys as columns.
+Datetime; lists of labels and vectors (of Float32) are a List, objects a Struct, or where their names differ from row to row a Map
+(in Polars 1 a List of key and value); what is missing is null. ``details=True`` gives one column of Structs, for ``with_columns``;
+``.struct.unnest()`` makes the frame of it. Polars has no index: where lines are not the rows in their order (`last_run.failed`,
+``explode=``), the column "row" has its number, and groups have their keys as columns.
 
 Needs the extra ``polars``: ``pip install "mistral_nb[polars]"``.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 import polars as pl
 
-from mistral_nb.errors import NotText, RowsFailed
+from mistral_nb.errors import InvalidOption, NotText, RowsFailed
 from mistral_nb.polars.frames import as_frame, as_polars, column_of_values, text_column
 
 if TYPE_CHECKING:
@@ -30,8 +30,15 @@ class PolarsEdge:
     def named_column(self, frame: pl.DataFrame, name: str) -> "pd.Series[Any]":
         return text_column(_column_of(frame, name), place=f"df[{name!r}]")
 
-    def further_column(self, frame: pl.DataFrame, name: str) -> "pd.Series[Any]":
-        return column_of_values(_column_of(frame, name))
+    def further_column(self, subject: pl.Series | pl.DataFrame, key: Any) -> Any:
+        if not isinstance(key, pl.Series):
+            return column_of_values(_column_of(subject, key)) if isinstance(subject, pl.DataFrame) else key
+        if len(key) != len(subject):
+            raise InvalidOption(
+                f"There are {len(subject):,} rows, and {len(key):,} in the Series beside them.",
+                "Give a Series with a value for each row, in the same order.",
+            )
+        return column_of_values(key)
 
     def frame(self, frame: pl.DataFrame) -> pd.DataFrame:
         return as_frame(frame.get_columns())
@@ -54,7 +61,10 @@ class PolarsEdge:
         except RowsFailed as error:
             error.result, error.failed = _converted(error.result, asked), as_polars(error.failed, names_rows=True)
             raise
-        except NotText as error:  # of a value that stands in a prompt
+        except NotText as error:  # of a column beside the one that is read, or of a value that stands in a prompt
+            for column in (value for value in asked.values() if isinstance(value, pd.Series)):
+                dtype = cast("pl.Series", as_polars(column)).dtype
+                error.problem = error.problem.replace(f"dtype {column.dtype},", f"dtype {dtype},")
             error.remedy = re.sub(r"\.astype\([^)]*\)", ".cast(pl.String)", error.remedy)
             raise
         if isinstance(found, BackgroundRun):

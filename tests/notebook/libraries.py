@@ -1,20 +1,28 @@
 """The accessor on pandas frames, or on Polars frames with the same rows.
 
 Keeps to itself: how a test that is written for pandas reaches Polars: its frame becomes one of Polars, the verb is Polars' own, and
-what that gives is turned into what pandas would have given.
-Promises: a verb that gave anything but Polars' frames fails the test.
+what that gives is turned into what pandas would have given: an Enum into a category, a List of Float32 into vectors, "row" and
+"position" into the index, which is the test's own.
+Promises: a verb that gave anything but Polars' frames, or a type that is not the counterpart of pandas' own, fails the test.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import polars as pl
 
 import mistral_nb.polars  # noqa: F401  # registers the accessor
+from mistral_nb.engine.rows_run import BackgroundRun
+from mistral_nb.errors import RowsFailed
 from mistral_nb.notebook.grounded_answer import GroundedAnswer
 
-_DTYPES = {pl.Int64: "Int64", pl.Float64: "Float64", pl.Boolean: "boolean", pl.Datetime: "datetime64[us]"}
+_DTYPES = {pl.Int64: "Int64", pl.Float64: "Float64", pl.Boolean: "boolean", pl.Datetime("us"): "datetime64[us]"}
+_OBJECTS = (pl.List, pl.Struct, getattr(pl, "Map", pl.List))  # which Polars 1 has not
+_VECTOR = pl.List(pl.Float32)
+_MAP_OF_POLARS_1 = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
 _FRAMES = ("column", "details", "failed", "values", "retry")
 
 
@@ -27,63 +35,123 @@ class ThroughPolars:
     def __getattr__(self, name: str) -> Any:
         found = getattr(_to_polars(self._subject).mistral, name)
         if name == "last_run":
-            return _LastRun(found, self._subject.index)
+            return found and _LastRun(found, self._subject)
 
         def verb(*arguments: Any, **options: Any) -> Any:
-            given = found(*map(_argument, arguments), **{key: _argument(value) for key, value in options.items()})
-            keys = options.get("by") if name == "summarize" else "model" if name == "compare_prices" else None
-            return _back(given, self._subject.index, text="string" if name == "extract" else "str", keys=keys)
+            def back(found: Any) -> Any:
+                return _back(found, self._subject, verb=name, by=options.get("by"))
+
+            return _asked(lambda: found(*map(_argument, arguments), **_arguments(options)), back)
 
         return verb
 
 
 class _LastRun:
-    def __init__(self, run: Any, index: Any) -> None:
-        self._run, self._index = run, index
+    def __init__(self, run: Any, subject: Any) -> None:
+        self._run, self._subject = run, subject
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._run, name)
         if name not in _FRAMES:
             return found
-        return (lambda: _back(found(), self._index)) if callable(found) else _back(found, self._index)
+        return (lambda: self._back(found())) if callable(found) else self._back(found)
+
+    def __repr__(self) -> str:
+        return repr(self._run)
+
+    def _back(self, found: Any) -> Any:
+        return _back(found, self._subject, verb=self._run.result.verb)
+
+
+def _asked(verb: Callable[[], Any], back: Callable[[Any], Any]) -> Any:
+    try:
+        found = verb()
+    except RowsFailed as error:
+        error.result, error.failed = back(error.result), back(error.failed)
+        raise
+    return found.giving(lambda finish: _asked(finish, back)) if isinstance(found, BackgroundRun) else back(found)
+
+
+def _arguments(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: _argument(value) for name, value in options.items()}
+
+
+def _argument(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_argument(each) for each in value]
+    return _to_polars(value) if isinstance(value, pd.Series) else value
 
 
 def _to_polars(subject: Any) -> Any:
     if isinstance(subject, pd.DataFrame):
         return pl.DataFrame([_to_polars(subject[name]) for name in subject.columns])
-    return pl.Series(subject.name or "", [None if pd.isna(value) else value for value in subject.tolist()])
+    values = [None if pd.api.types.is_scalar(value) and pd.isna(value) else value for value in subject.tolist()]
+    dtype = subject.dtype
+    if isinstance(dtype, pd.CategoricalDtype):
+        return pl.Series(subject.name or "", values, dtype=pl.Enum(dtype.categories.tolist()))
+    return pl.Series(subject.name or "", values, dtype=pl.String if isinstance(dtype, pd.StringDtype) else None)
 
 
-def _argument(value: Any) -> Any:
-    return _to_polars(value) if isinstance(value, pd.Series) else value
-
-
-def _back(found: Any, index: Any, *, text: str = "str", keys: Any = None) -> Any:
+def _back(found: Any, subject: Any, *, verb: str, by: Any = None) -> Any:
     assert not isinstance(found, pd.Series | pd.DataFrame), "Polars gives Polars"
+    index, text = subject.index, "string" if verb == "extract" else "str"
     if isinstance(found, pl.Series) and isinstance(found.dtype, pl.Struct):
         found = found.struct.unnest()
     if isinstance(found, pl.Series):
         return _column(found, text).set_axis(index).rename(found.name or None)
     if isinstance(found, GroundedAnswer):
-        return replace(found, sources=_back(found.sources, index), cited=_back(found.cited, index))
+        sources, cited = (_back(frame, subject, verb=verb) for frame in (found.sources, found.cited))
+        return replace(found, sources=sources, cited=cited)
     if not isinstance(found, pl.DataFrame):
         return found
     frame = pd.DataFrame({name: _column(found[name], text) for name in found.columns})
+    keys = _keys(found, subject, verb=verb, by=by)
     if keys is not None:
-        return frame.set_index(keys)
+        whole_numbers = {key: "int64" for key in frame.select_dtypes("Int64").columns if key in keys}
+        return frame.astype(whole_numbers).set_index(keys if isinstance(by, list) else keys[0])
     if "row" in frame.columns:
         return frame.drop(columns="row").set_axis(index[frame["row"].to_numpy(dtype=int)])
     positions = frame["position"].to_numpy(dtype=int) if "position" in frame.columns else slice(None)
     return frame.set_axis(index[positions])
 
 
+def _keys(found: pl.DataFrame, subject: Any, *, verb: str, by: Any) -> list[str] | None:
+    """Return the columns that pandas has as index: those of groups, by which the run was asked, or models."""
+    if verb == "compare_prices":
+        return ["model"]
+    if verb != "summarize" or "row" in found.columns:
+        return None
+    if by is None:  # of a run, which has only groups of columns here
+        return [name for name in found.columns if name in getattr(subject, "columns", ())] or None
+    return [key.name if isinstance(key, pd.Series) else key for key in (by if isinstance(by, list) else [by])]
+
+
 def _column(column: pl.Series, text: str) -> "pd.Series[Any]":
-    values = column.to_list()
-    if isinstance(column.dtype, pl.Struct):  # which has null for a field that pandas' objects do without
-        values = [value and {name: inner for name, inner in value.items() if inner is not None} for value in values]
-    if isinstance(column.dtype, pl.Enum):
-        return pd.Series(values, dtype=pd.CategoricalDtype(column.dtype.categories.to_list()))
-    dtype = (
-        text if column.dtype == pl.String else next((_DTYPES[kind] for kind in _DTYPES if column.dtype == kind), object)
-    )
-    return pd.Series(values, dtype=dtype)
+    dtype, values = column.dtype, column.to_list()
+    if isinstance(dtype, pl.Enum):
+        return pd.Series(values, dtype=pd.CategoricalDtype(dtype.categories.to_list()))
+    if dtype == pl.String:
+        return pd.Series(values, dtype=text)
+    if dtype in _DTYPES:
+        return pd.Series(values, dtype=_DTYPES[dtype])
+    assert isinstance(dtype, _OBJECTS), f"pandas gives nothing that is {dtype} in Polars"
+    return pd.Series([_object(dtype, value) for value in values], dtype=object)
+
+
+def _object(dtype: pl.DataType, value: Any) -> Any:
+    """Return a list, vector or object as pandas' objects hold it."""
+    if value is None:
+        return None
+    if dtype == _VECTOR:
+        return np.array(value, dtype=np.float32)
+    if dtype == _MAP_OF_POLARS_1:
+        return {entry["key"]: entry["value"] for entry in value}
+    if isinstance(dtype, pl.List):
+        return [_object(dtype.inner, each) for each in value]
+    if isinstance(dtype, pl.Struct):  # with null for a field that pandas' objects do without
+        return {
+            field.name: _object(field.dtype, value[field.name])
+            for field in dtype.fields
+            if value[field.name] is not None
+        }
+    return value

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 import warnings
@@ -13,6 +14,8 @@ from mistral_nb import errors
 from mistral_nb.notebook.progress import FailedRowsWarning
 from tests.fake_api import FakeApi, Fault
 
+pytestmark = pytest.mark.usefixtures("library")
+
 LABELS = ["billing", "delivery", "bug"]
 TEXTS = ["a question about billing", "the delivery is late", "I found a bug"]
 
@@ -26,7 +29,7 @@ def text_of_users(api: FakeApi) -> list[str]:
     return [request.text for request in api.requests]
 
 
-@pytest.mark.usefixtures("api", "library")
+@pytest.mark.usefixtures("api")
 class TestWhatComesBack:
     def test_each_row_gets_its_own_label(self, tickets: pd.DataFrame) -> None:
         assert tickets.mistral.classify("text", LABELS).tolist() == LABELS
@@ -47,6 +50,7 @@ class TestWhatComesBack:
 
         assert "at most 7 words" in api.requests[0].body["messages"][0]["content"]
 
+    @pytest.mark.pandas_only("an index")
     @pytest.mark.parametrize(
         "index",
         [
@@ -105,7 +109,6 @@ def test_answers_do_not_depend_on_the_order_of_rows(api: FakeApi, rows: list[str
     pd.testing.assert_series_equal(there.mistral.classify(LABELS), back.mistral.classify(LABELS).iloc[::-1])
 
 
-@pytest.mark.usefixtures("library")
 class TestOnceEach:
     def test_a_repeated_row_is_paid_for_once(self, api: FakeApi) -> None:
         pd.Series([TEXTS[0]] * 50).mistral.classify(LABELS)
@@ -181,6 +184,7 @@ class TestFailures:
 
         assert column.mistral.last_run.failed.index.tolist() == ["y"]
 
+    @pytest.mark.pandas_only("a call that stands in the test itself")
     def test_the_warning_points_at_the_readers_line(self, api: FakeApi, tickets: pd.DataFrame) -> None:
         api.play(Fault(content="no JSON", times=None))
         with warnings.catch_warnings(record=True) as caught:
@@ -268,14 +272,16 @@ class TestBadInput:
         with pytest.raises(errors.UnknownColumn, match=r"No column 'txt'.\nDid you mean 'text'\? There are: id, text."):
             tickets.mistral.classify("txt", LABELS)
 
+    @pytest.mark.pandas_only("names used twice")
     def test_a_column_name_used_twice_is_refused(self) -> None:
         frame = pd.DataFrame([["a", "b"]], columns=["text", "text"])
 
         with pytest.raises(errors.UnknownColumn, match="2 columns are named 'text'"):
             frame.mistral.classify("text", LABELS)
 
-    def test_a_column_of_numbers_is_refused_with_the_cast_to_paste(self, tickets: pd.DataFrame) -> None:
-        with pytest.raises(errors.NotText, match=r"""int64, not text.\n.*df\['id'\].astype\("string"\)"""):
+    def test_a_column_of_numbers_is_refused_with_the_cast_to_paste(self, tickets: pd.DataFrame, library: str) -> None:
+        dtype, cast = {"pandas": ("int64", 'astype("string")'), "polars": ("Int64", "cast(pl.String)")}[library]
+        with pytest.raises(errors.NotText, match=rf"{dtype}, not text.\n.*df\['id'\].{re.escape(cast)}"):
             tickets.mistral.classify("id", LABELS)
 
     @pytest.mark.parametrize("column", [["text"], {"text"}, None, 3])
@@ -283,16 +289,19 @@ class TestBadInput:
         with pytest.raises(errors.UnknownColumn):
             tickets.mistral.classify(column, LABELS)
 
+    @pytest.mark.pandas_only("names of several levels")
     def test_part_of_a_name_of_several_levels_is_refused(self) -> None:
         frame = pd.DataFrame([["a", "b"]], columns=pd.MultiIndex.from_tuples([("t", "x"), ("t", "y")]))
 
         with pytest.raises(errors.UnknownColumn, match=r"Give the whole name, e.g. \('t', 'x'\)"):
             frame.mistral.classify("t", LABELS)
 
-    def test_bytes_are_refused_with_the_way_to_read_them(self) -> None:
-        with pytest.raises(errors.NotText, match=r"""df\['text'\].str.decode\("utf-8"\)"""):
-            pd.Series([b"bytes"], name="text").mistral.summarize()
+    def test_bytes_are_refused_with_the_way_to_read_them(self, library: str) -> None:
+        way = {"pandas": """df['text'].str.decode("utf-8")""", "polars": "df['text'].cast(pl.String)"}[library]
+        with pytest.raises(errors.NotText, match=re.escape(way)):
+            pd.DataFrame({"text": [b"bytes"]}).mistral.summarize("text")
 
+    @pytest.mark.pandas_only("columns of mixed values")
     def test_a_value_that_is_not_text_is_shown(self) -> None:
         with pytest.raises(errors.NotText, match=r"holds \['a'\], a list"):
             pd.Series(["fine", ["a"]], name="text").mistral.summarize()
@@ -328,6 +337,7 @@ class TestBadInput:
             tickets.mistral.classify("text", LABELS, model="mistral-smal-latest")
 
 
+@pytest.mark.pandas_only("a process of its own")
 def test_ctrl_c_stops_a_run_and_the_next_one_goes_on(api: FakeApi) -> None:
     """A process of its own is interrupted in the middle; what came back is not asked again."""
     script = f"""

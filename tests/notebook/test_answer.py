@@ -12,6 +12,8 @@ from mistral_nb.notebook import retrieval
 from tests.engine.row_runs import Gate
 from tests.fake_api import FakeApi, Fault
 
+pytestmark = pytest.mark.usefixtures("library")
+
 QUESTION = "why do people leave"
 TEXTS = ["people leave when late", "a lovely app", None, "people leave", "people leave", "nothing to do with it"]
 

@@ -14,6 +14,8 @@ import mistral_nb
 from mistral_nb import errors
 from tests.fake_api import FakeApi, Fault
 
+pytestmark = pytest.mark.usefixtures("library")
+
 TEXTS = [
     "Dear Anna, the parcel is late",
     "Write to anna@example.org",
@@ -73,8 +75,9 @@ class TestMask:
     def test_listed_names_are_masked_too(self) -> None:
         assert pd.Series(["ask Contoso"]).mistral.mask(names=["Contoso"]).tolist() == ["ask [NAME_1]"]
 
-    def test_names_of_a_column_can_be_listed(self) -> None:
-        customers = pd.Series(["Contoso", None])
+    @pytest.mark.parametrize("dtype", ["object", "string"])
+    def test_names_of_a_column_can_be_listed_of_which_some_are_missing(self, dtype: str) -> None:
+        customers = pd.Series(["Contoso", None], dtype=dtype)
 
         assert pd.Series(["ask Contoso"]).mistral.mask(names=customers).tolist() == ["ask [NAME_1]"]
 
@@ -211,21 +214,22 @@ class TestMaskOption:
         with pytest.raises(errors.InvalidOption):
             pd.Series(["a"]).mistral.summarize(mask=mask)
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(
-        st.lists(
-            st.lists(
-                st.sampled_from(["a@b.org", "c@d.org", "[EMAIL_1]", "email_2", "Dr. May", "NAME_1", "x"]), max_size=5
-            ).map(" ".join),
-            min_size=1,
-            max_size=6,
-        )
-    )
-    def test_each_row_gets_its_own_back(self, api: FakeApi, rows: list[str]) -> None:
-        answers = pd.Series(rows, dtype="object").mistral.summarize(mask=True)
-        expected = [f"Answer to: {' '.join(row.split()[:12])}" if row.strip() else None for row in rows]
 
-        assert answers.astype("object").where(answers.notna(), None).tolist() == expected
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(["a@b.org", "c@d.org", "[EMAIL_1]", "email_2", "Dr. May", "NAME_1", "x"]), max_size=5
+        ).map(" ".join),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_each_row_gets_its_own_originals_back(api: FakeApi, rows: list[str]) -> None:
+    answers = pd.Series(rows, dtype="object").mistral.summarize(mask=True)
+    expected = [f"Answer to: {' '.join(row.split()[:12])}" if row.strip() else None for row in rows]
+
+    assert answers.astype("object").where(answers.notna(), None).tolist() == expected
 
 
 @pytest.mark.usefixtures("embedded")

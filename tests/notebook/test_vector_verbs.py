@@ -13,6 +13,8 @@ from mistral_nb.notebook.progress import FailedRowsWarning
 from tests.engine.row_runs import Gate
 from tests.fake_api import FakeApi, Fault, rules
 
+pytestmark = pytest.mark.usefixtures("library")
+
 TEXTS = ["late delivery of a parcel", "the invoice is wrong", None, "delivery was late", " "]
 TOO_LONG = "word " * 9_000
 ignores_failures = pytest.mark.filterwarnings("ignore::mistral_nb.notebook.progress.FailedRowsWarning")
@@ -43,6 +45,7 @@ class TestEmbed:
 
         assert (column.index.tolist(), column.name, column.dtype) == (frame.index.tolist(), "text", np.dtype(object))
 
+    @pytest.mark.pandas_only("arrays")
     def test_the_numbers_are_32_bit_floats_that_can_not_be_written_to(self, api: FakeApi, frame: pd.DataFrame) -> None:
         vector = frame.mistral.embed("text").iloc[0]
 
@@ -228,6 +231,7 @@ class TestSimilar:
 
         assert [request.body["input"] for request in api.requests] == [["a", "b"]]
 
+    @pytest.mark.pandas_only("an index")
     def test_columns_with_other_indices_are_not_compared(self, api: FakeApi) -> None:
         with pytest.raises(errors.InvalidOption, match=r"different indices, of 2 and 2 rows.\n.*reindex"):
             pd.Series(["a", "b"]).mistral.similar(to=pd.Series(["a", "b"], index=[1, 0]))

@@ -10,8 +10,6 @@ from typing import Any
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import mistral_nb.polars
 from mistral_nb import errors
@@ -121,6 +119,15 @@ class TestWithoutAnIndex:
 
         assert found.columns == ["summary_of_group", "summary", "rows"]
 
+    def test_so_may_some_of_a_frames(self, api: FakeApi, tickets: pl.DataFrame) -> None:
+        found = tickets.mistral.summarize("text", by=["kind", pl.Series("late", [True, False, False])])
+
+        assert found.select("kind", "late", "rows").rows() == [
+            ("app", False, 1),
+            ("app", True, 1),
+            ("lamp", False, None),
+        ]
+
     def test_items_say_which_row_they_are_of(self, api: FakeApi, tickets: pl.DataFrame) -> None:
         api.play(Fault(content=json.dumps(ORDER), times=None))
         found = tickets.mistral.extract("text", Order, explode="parts")
@@ -140,12 +147,12 @@ class TestWithoutAnIndex:
 
         assert tickets.mistral.last_run.failed.select("row", "error").rows() == [(2, "InvalidAnswer")]
 
-    def test_asking_them_again_gives_the_whole_column(self, api: FakeApi, tickets: pl.DataFrame) -> None:
-        api.play(Fault(content="no JSON", when="a bug"))
-        with pytest.warns(mistral_nb.FailedRowsWarning):
+    def test_the_warning_of_them_points_at_the_readers_line(self, api: FakeApi, tickets: pl.DataFrame) -> None:
+        api.play(Fault(content="no JSON", times=None))
+        with pytest.warns(mistral_nb.FailedRowsWarning) as caught:
             tickets.mistral.classify("text", LABELS)
 
-        assert tickets.mistral.last_run.retry().equals(pl.Series("text", ["billing", None, "bug"], dtype=LABEL))
+        assert [warning.filename for warning in caught] == [__file__]
 
     def test_the_error_that_names_failed_rows_holds_polars_frames(self, api: FakeApi, tickets: pl.DataFrame) -> None:
         api.play(Fault(content="no JSON", when="a bug"))
@@ -156,9 +163,6 @@ class TestWithoutAnIndex:
 
 
 class TestLater:
-    def test_a_run_in_the_background_gives_polars(self, api: FakeApi, tickets: pl.DataFrame) -> None:
-        assert tickets.mistral.classify("text", LABELS, background=True).result().dtype == LABEL
-
     def test_so_does_a_batch_job(self, api: FakeApi, tickets: pl.DataFrame) -> None:
         job = tickets.mistral.classify("text", LABELS, mode="batch", details=True)
 
@@ -199,13 +203,17 @@ class TestBadInput:
 
         assert caught.value.remedy == f"If it should be read as text, cast it: {cast}"
 
-    def test_a_value_that_no_prompt_takes_is_refused_with_the_cast(self) -> None:
-        with pytest.raises(errors.NotText, match=r"df\['n'\]\.cast\(pl\.String\)"):
-            pl.DataFrame({"n": [[1]]}).mistral.ask("{n}")
+    def test_another_column_that_is_no_text_is_refused_with_its_type(self) -> None:
+        with pytest.raises(errors.NotText, match=r"'n' has dtype Float64, not text\.\n.*df\['n'\]\.cast\(pl\.String\)"):
+            pl.DataFrame({"text": ["a"], "n": [1.5]}).mistral.similar("text", to="n")
 
-    def test_an_unknown_column_names_the_nearest(self, tickets: pl.DataFrame) -> None:
-        with pytest.raises(errors.UnknownColumn, match="Did you mean 'text'"):
-            tickets.mistral.classify("txt", LABELS)
+    @pytest.mark.parametrize("verb", [("similar", "to"), ("summarize", "by")], ids=" ".join)
+    def test_a_series_of_another_length_is_refused(self, api: FakeApi, verb: tuple[str, str]) -> None:
+        name, option = verb
+        with pytest.raises(errors.InvalidOption, match="There are 2 rows, and 3 in the Series"):
+            getattr(pl.Series(["a", "b"]).mistral, name)(**{option: pl.Series(["a", "b", "c"])})
+
+        assert api.requests == []
 
     def test_a_lazy_frame_has_to_be_collected(self, tickets: pl.DataFrame) -> None:
         with pytest.raises(errors.NotCollected, match=r"Collect it first: df\.collect\(\)\.mistral\.classify"):
@@ -228,13 +236,3 @@ def test_the_help_of_a_verb_says_what_is_polars_own() -> None:
 
     assert inspect.getdoc(verb).startswith("On Polars: where it says category, the type is an Enum")
     assert list(inspect.signature(verb).parameters)[:3] == ["self", "column", "labels"]
-
-
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(st.sampled_from([*ROWS, "", " ", "delivery"]), max_size=8))
-def test_polars_gives_what_pandas_gives(api: FakeApi, rows: list[str | None]) -> None:
-    of_pandas = pd.Series(rows, dtype="object").mistral.classify(LABELS)
-
-    assert pl.Series(rows, dtype=pl.String).mistral.classify(LABELS).to_list() == [
-        None if pd.isna(label) else label for label in of_pandas
-    ]

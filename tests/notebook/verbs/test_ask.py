@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 from typing import Any
 
 import pandas as pd
@@ -9,6 +10,8 @@ import pytest
 
 from mistral_nb import Receipt, errors
 from tests.fake_api import FakeApi, Fault
+
+pytestmark = pytest.mark.usefixtures("library")
 
 TEMPLATE = "Write a {tone} reply to: {review}"
 
@@ -69,6 +72,7 @@ class TestWhatIsAsked:
 
         assert prompts(api) == [f"About {shown}"]
 
+    @pytest.mark.pandas_only("names that are numbers")
     def test_a_column_that_is_named_by_a_number_is_written_as_one(self, api: FakeApi) -> None:
         pd.DataFrame([["kind", "It broke."]]).mistral.ask("Write a {0} reply to: {1}")
 
@@ -183,8 +187,9 @@ class TestBadInput:
         assert api.requests == []
 
     @pytest.mark.parametrize("value", [[1], b"x", {"a": 1}], ids=repr)
-    def test_a_value_that_is_no_text_is_refused_with_a_cast(self, value: Any) -> None:
-        with pytest.raises(errors.NotText, match=r"df\['x'\].astype\(str\)"):
+    def test_a_value_that_is_no_text_is_refused_with_a_cast(self, value: Any, library: str) -> None:
+        cast = {"pandas": "astype(str)", "polars": "cast(pl.String)"}[library]
+        with pytest.raises(errors.NotText, match=re.escape(f"df['x'].{cast}")):
             pd.DataFrame({"x": [value]}, dtype=object).mistral.ask("About {x}")
 
     @pytest.mark.parametrize("fill", ["", 3, {"tone": None}], ids=repr)

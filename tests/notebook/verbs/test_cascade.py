@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 import mistral_nb
 from mistral_nb import errors
-from mistral_nb.engine.column_run import ColumnRun
 from tests.fake_api import FakeApi, Fault, SeenRequest
+
+pytestmark = pytest.mark.usefixtures("library")
 
 LABELS = ["billing", "delivery", "bug"]
 FIRST, SECOND = "ministral-8b-latest", "mistral-large-latest"
@@ -22,10 +23,8 @@ def cascaded(rows: list[Any] = ROWS, labels: Any = LABELS, **options: Any) -> An
     return pd.Series(rows, dtype="object").mistral.classify(labels, **wanted)
 
 
-def last_run() -> ColumnRun:
-    run = mistral_nb.session().last_run
-    assert run is not None
-    return run
+def last_run() -> Any:
+    return pd.Series(ROWS, dtype="object").mistral.last_run
 
 
 def asked(api: FakeApi, model: str) -> list[str]:

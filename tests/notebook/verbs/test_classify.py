@@ -11,6 +11,8 @@ from mistral_nb import errors
 from tests.engine.row_runs import is_pack, pack_sizes
 from tests.fake_api import FakeApi, Fault
 
+pytestmark = pytest.mark.usefixtures("library")
+
 LABELS = ["billing", "delivery", "bug"]
 TEXTS = ["a question about billing", None, "the delivery is late", "I found a bug"]
 DESCRIBED = {"billing": "invoices, refunds", "delivery": "parcels, couriers"}
@@ -163,7 +165,6 @@ class TestRationale:
         assert (frame["label"].tolist(), pack_sizes(api)) == (LABELS * 4, [4] * 3)
 
 
-@pytest.mark.usefixtures("library")
 class TestMultiLabel:
     ROWS = ("billing and a bug", None, "hello", "the bug of the delivery")
 

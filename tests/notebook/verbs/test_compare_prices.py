@@ -7,6 +7,8 @@ import mistral_nb
 from mistral_nb.errors import InvalidOption
 from tests.fake_api import FakeApi
 
+pytestmark = pytest.mark.usefixtures("library")
+
 LABELS = ["billing", "delivery"]
 
 

@@ -15,6 +15,8 @@ from mistral_nb import errors
 from mistral_nb.notebook.progress import FailedRowsWarning
 from tests.fake_api import FakeApi, Fault
 
+pytestmark = pytest.mark.usefixtures("library")
+
 FIRST = "number: 12; total: 40.5; due: 2026-05-01; paid: yes; a reminder; name: Anna; city: Ulm"
 SECOND = "number: 13; total: null; paid: no; an invoice; name: Bo"
 
@@ -134,7 +136,7 @@ class TestColumns:
             (Kind, {"answer": "category"}),
             (int, {"answer": "Int64"}),
             (list[Item], {"answer": "object"}),
-            ({"type": "object", "properties": {"n": {"type": "number"}, "x": {}}}, {"n": "Float64", "x": "object"}),
+            ({"type": "object", "properties": {"n": {"type": "number"}}}, {"n": "Float64"}),
         ],
         ids=lambda value: getattr(value, "__name__", str(value)[:40]),
     )
@@ -142,6 +144,11 @@ class TestColumns:
         found = letters.mistral.extract("text", schema).dtypes.astype(str).to_dict()
 
         assert found == (columns or {"number": "Int64", "due": "datetime64[us]", "kind": "category"})
+
+    def test_a_field_of_any_kind_is_an_object_or_in_polars_its_json(self, letters: pd.DataFrame, library: str) -> None:
+        found = letters.mistral.extract("text", {"type": "object", "properties": {"x": {}}})
+
+        assert str(found["x"].dtype) == {"pandas": "object", "polars": "string"}[library]
 
     def test_nested_fields_can_be_one_column_of_objects(self, letters: pd.DataFrame) -> None:
         found = letters.mistral.extract("text", Invoice, nested="object")
@@ -292,18 +299,20 @@ class TestAnswersThatDoNotFit:
 
     def test_retry_gives_the_whole_frame(self, api: FakeApi) -> None:
         api.play(Fault(status=400, when="number: 6"))
+        texts = pd.Series(["number: 5", "number: 6"])
         with pytest.warns(FailedRowsWarning):
-            pd.Series(["number: 5", "number: 6"]).mistral.extract(Small)
+            texts.mistral.extract(Small)
 
-        assert mistral_nb.session().last_run.retry()["number"].tolist() == [5, 6]
+        assert texts.mistral.last_run.retry()["number"].tolist() == [5, 6]
 
     def test_retry_gives_items_as_rows_where_the_verb_gave_them(self, api: FakeApi) -> None:
         api.play(said({"name": "a", "items": [], "tags": ["x", "y"]}, None, "first"))
         api.play(Fault(status=400, when="second"))
         api.play(said({"name": "b", "items": [], "tags": ["z"]}, None, "second"))
+        texts = pd.Series(["first", "second"])
         with pytest.warns(FailedRowsWarning):
-            pd.Series(["first", "second"]).mistral.extract(Basket, explode="tags")
-        whole = mistral_nb.session().last_run.retry()
+            texts.mistral.extract(Basket, explode="tags")
+        whole = texts.mistral.last_run.retry()
 
         assert (whole["tags"].tolist(), whole.index.tolist(), whole["name"].tolist()) == (
             ["x", "y", "z"],
@@ -313,9 +322,10 @@ class TestAnswersThatDoNotFit:
 
     def test_the_last_run_shows_what_the_verb_gave(self, api: FakeApi) -> None:
         api.play(said({"name": "a", "items": [], "tags": ["x", "y"]}))
-        given = pd.Series(["first"]).mistral.extract(Basket, explode="tags")
+        texts = pd.Series(["first"])
+        given = texts.mistral.extract(Basket, explode="tags")
 
-        pd.testing.assert_frame_equal(mistral_nb.session().last_run.column, given)
+        pd.testing.assert_frame_equal(texts.mistral.last_run.column, given)
 
 
 @pytest.mark.usefixtures("api")

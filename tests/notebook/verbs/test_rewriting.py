@@ -11,6 +11,8 @@ from mistral_nb import errors
 from tests.engine.row_runs import is_pack, pack_sizes
 from tests.fake_api import FakeApi, Fault
 
+pytestmark = pytest.mark.usefixtures("library")
+
 TEXTS = ["Pay {amount} now", None, "  order 4711 is late\n"]
 BOTH = pytest.mark.parametrize(
     ("verb", "own"), [("translate", {"to": "fr"}), ("fix_grammar", {})], ids=["translate", "fix_grammar"]

@@ -9,6 +9,8 @@ import pytest
 from mistral_nb import Receipt, errors
 from tests.fake_api import FakeApi, Fault
 
+pytestmark = pytest.mark.usefixtures("library")
+
 TEXTS = pd.Series([f"Lamp {number} broke; number: {number}" for number in range(100)], name="text")
 PROPOSAL = {
     "name": "complaint about a lamp",

@@ -14,6 +14,8 @@ from mistral_nb.notebook.progress import FailedRowsWarning
 from tests.engine.row_runs import Gate
 from tests.fake_api import FakeApi, Fault
 
+pytestmark = pytest.mark.usefixtures("library")
+
 PRODUCTS = ["lamp", "app", "chair"]
 MODEL = "mistral-small-latest"
 
@@ -77,11 +79,13 @@ class TestByGroup:
 
         pd.testing.assert_frame_equal(tickets["text"].mistral.summarize(by=tickets["product"]), by_frame)
 
+    @pytest.mark.pandas_only("an index")
     def test_a_level_of_the_index_can_be_the_key(self, api: FakeApi, tickets: pd.DataFrame) -> None:
         found = tickets.set_index("product")["text"].mistral.summarize(by="product")
 
         assert found.index.tolist() == ["app", "chair", "lamp"]
 
+    @pytest.mark.pandas_only("an index")
     @pytest.mark.parametrize("levels", [["product"], ["product", "year"]], ids=["index", "multi-index"])
     def test_a_frame_is_grouped_by_levels_and_series_too(
         self, api: FakeApi, tickets: pd.DataFrame, levels: list[str]
