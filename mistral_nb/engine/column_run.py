@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mistral_nb.masking.kinds import MaskReport
 
     Reshape = Callable[[pd.Series[Any] | pd.DataFrame], pd.Series[Any] | pd.DataFrame]
+    Again = Callable[[pd.Series[Any], Reshape], "ColumnRun"]
 
 _Values = TypeVar("_Values", "pd.Series[Any]", "pd.DataFrame", "pd.Series[Any] | pd.DataFrame")
 
@@ -38,7 +39,7 @@ class ColumnRun:
     kept
         Gives the kept answers of texts by their keys.
     again
-        Runs the same verb with the same options over another column.
+        Runs the same verb with the same options over some of the rows; the run it returns has the second argument as `among_all`.
     masked
         The column as it was sent, where it was masked.
     reshape
@@ -50,6 +51,8 @@ class ColumnRun:
         The column that was read.
     is_reshaped
         Whether `column` may have another number of lines than the column that was read.
+    among_all
+        Puts this run's values among those of the run whose failed rows it asked again.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class ColumnRun:
         *,
         dtype: Any,
         kept: Callable[[list[bytes]], dict[bytes, KeptAnswer]],
-        again: "Callable[[pd.Series[Any]], ColumnRun]",
+        again: "Again",
         masked: "MaskedColumn | None" = None,
         reshape: "Reshape | None" = None,
     ) -> None:
@@ -71,6 +74,7 @@ class ColumnRun:
         self._masked = masked
         self._reshape: Reshape = reshape or (lambda values: values)
         self.is_reshaped = reshape is not None
+        self.among_all: Reshape = lambda values: values
 
     @cached_property
     def result(self) -> RowsResult:
@@ -134,16 +138,20 @@ class ColumnRun:
         return {from_before[key]: answer for key, answer in self._kept(list(from_before)).items()}
 
     def retry(self) -> "pd.Series[Any] | pd.DataFrame":
-        """Ask the failed rows again, and those that an interrupted run did not come to; return all values.
+        """Ask the failed rows again, and those that an interrupted run did not come to; return all values of the column.
 
-        ``df.mistral.last_run`` is the run over these rows afterwards.
+        ``df.mistral.last_run`` is the run over these rows afterwards, whose own `retry` returns the whole column, too.
         """
         result = self.result
         numbers = result.texts.numbers
         is_open = [number >= 0 and result.values[number] is None for number in numbers.tolist()]
+
+        def among_all(new: "pd.Series[Any] | pd.DataFrame") -> "pd.Series[Any] | pd.DataFrame":
+            return self.among_all(with_new_values(self.values, is_open, new))
+
         if not any(is_open):
-            return self.column.copy()
-        return self._reshape(with_new_values(self.values, is_open, self._again(self.source[is_open]).values))
+            return self._reshape(self.among_all(self.values)).copy()
+        return self._reshape(among_all(self._again(self.source[is_open], among_all).values))
 
     def __repr__(self) -> str:
         result = self.result

@@ -278,7 +278,7 @@ def _column_run(
     from mistral_nb.engine.column_run import ColumnRun
     from mistral_nb.engine.current import current_session
 
-    def run_again(rows: "pd.Series[Any]") -> ColumnRun:
+    def run_again(rows: "pd.Series[Any]", among_all: "Reshape") -> ColumnRun:
         plain: VerbOptions = {
             "details": False,
             "background": False,
@@ -286,8 +286,13 @@ def _column_run(
             "mode": "live",
             "preview": None,
         }
-        again(rows, {**chosen, **plain})
-        last = current_session().last_run
+        before = current_session().last_run
+        try:
+            again(rows, {**chosen, **plain})
+        finally:
+            last = current_session().last_run
+            if last is not None and last is not before:
+                last.among_all = among_all
         assert last is not None, "a run that did not raise is the last one"
         return last
 

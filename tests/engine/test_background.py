@@ -17,6 +17,8 @@ from mistral_nb.notebook.progress import FailedRowsWarning
 from tests.engine.row_runs import LABELS, Gate, labels_of, texts, times_asked, until
 from tests.fake_api import FakeApi, Fault
 
+pytestmark = pytest.mark.usefixtures("library")
+
 
 def begun(rows: list[Any], **options: Any) -> BackgroundRun:
     run = pd.Series(rows).mistral.classify(LABELS, background=True, **options)
@@ -224,6 +226,7 @@ def _interrupt(timeout: float | None = None) -> None:
 
 
 class TestTheEnd:
+    @pytest.mark.pandas_only("a process of its own")
     def test_a_script_that_ends_meanwhile_says_nothing(self, api: FakeApi, gate: Gate) -> None:
         script = f"""
 import pandas as pd, mistral_nb
@@ -238,6 +241,7 @@ while not run.progress.requests:
 
         assert ended.stderr == ""
 
+    @pytest.mark.pandas_only("a call that stands in the test itself")
     def test_the_warning_points_at_the_line_that_asks_for_the_result(self, api: FakeApi) -> None:
         api.play(Fault(content="no JSON", times=None))
         run = begun(["a bug"])

@@ -32,6 +32,7 @@ def previewed(df: pd.DataFrame, **options: Any) -> Any:
         return df.mistral.classify("text", LABELS, mode="preview+batch", **chosen)
 
 
+@pytest.mark.usefixtures("library")
 class TestPreview:
     @pytest.mark.parametrize(("preview", "rows"), [(0.2, 4), (0.01, 1), (3, 3), (None, 1)], ids=str)
     def test_the_first_rows_are_there_at_once(self, api: FakeApi, preview: float | None, rows: int) -> None:

@@ -28,6 +28,7 @@ from tests.engine.row_runs import labels_of, texts
 from tests.fake_api import FakeApi
 
 
+@pytest.mark.usefixtures("library")
 class TestResult:
     def test_it_is_the_column_of_a_live_call(self, api: FakeApi) -> None:
         rows = column(100)
@@ -228,6 +229,7 @@ def test_a_verb_that_asks_about_its_own_answers_says_that_it_can_not(api: FakeAp
         column().mistral.summarize(whole=True, mode="batch")
 
 
+@pytest.mark.usefixtures("library")
 def test_masked_texts_come_back_whole(api: FakeApi) -> None:
     rows = pd.Series(["Write to ada@example.org about the bug"])
     job = rows.mistral.ask("Repeat: {text}", mode="batch", mask=True)

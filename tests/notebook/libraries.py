@@ -8,6 +8,7 @@ Promises: a verb that gave anything but Polars' frames, or a type that is not th
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,15 @@ import polars as pl
 import mistral_nb.polars  # noqa: F401  # registers the accessor
 from mistral_nb.engine.rows_run import BackgroundRun
 from mistral_nb.errors import RowsFailed
+from mistral_nb.notebook.batch_job import BatchJob
 from mistral_nb.notebook.grounded_answer import GroundedAnswer
+from mistral_nb.polars.edge import PolarsRun
 
 _DTYPES = {pl.Int64: "Int64", pl.Float64: "Float64", pl.Boolean: "boolean", pl.Datetime("us"): "datetime64[us]"}
 _OBJECTS = (pl.List, pl.Struct, getattr(pl, "Map", pl.List))  # which Polars 1 has not
 _VECTOR = pl.List(pl.Float32)
 _MAP_OF_POLARS_1 = pl.List(pl.Struct({"key": pl.String, "value": pl.String}))
-_FRAMES = ("column", "details", "failed", "values", "retry")
+_FRAMES = ("column", "details", "failed", "values", "retry", "result")
 
 
 class ThroughPolars:
@@ -34,9 +37,10 @@ class ThroughPolars:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(_to_polars(self._subject).mistral, name)
-        if name == "last_run":
-            return found and _LastRun(found, self._subject)
+        if name in {"last_run", "last_job"}:
+            return found and _back(found, self._subject)
 
+        @wraps(found)
         def verb(*arguments: Any, **options: Any) -> Any:
             def back(found: Any) -> Any:
                 return _back(found, self._subject, verb=name, by=options.get("by"))
@@ -46,21 +50,22 @@ class ThroughPolars:
         return verb
 
 
-class _LastRun:
-    def __init__(self, run: Any, subject: Any) -> None:
-        self._run, self._subject = run, subject
+class _Through:
+    """Stands in for a last run or a batch job, which have frames."""
+
+    def __init__(self, held: Any, back: Callable[[Any], Any]) -> None:
+        self._held, self._back = held, back
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._run, name)
+        found = getattr(self._held, name)
+        if name == "wait":
+            return lambda **options: _Through(found(**options), self._back)
         if name not in _FRAMES:
             return found
-        return (lambda: self._back(found())) if callable(found) else self._back(found)
+        return (lambda: _asked(found, self._back)) if callable(found) else self._back(found)
 
     def __repr__(self) -> str:
-        return repr(self._run)
-
-    def _back(self, found: Any) -> Any:
-        return _back(found, self._subject, verb=self._run.result.verb)
+        return repr(self._held)
 
 
 def _asked(verb: Callable[[], Any], back: Callable[[Any], Any]) -> Any:
@@ -92,8 +97,12 @@ def _to_polars(subject: Any) -> Any:
     return pl.Series(subject.name or "", values, dtype=pl.String if isinstance(dtype, pd.StringDtype) else None)
 
 
-def _back(found: Any, subject: Any, *, verb: str, by: Any = None) -> Any:
+def _back(found: Any, subject: Any, *, verb: str = "", by: Any = None) -> Any:
     assert not isinstance(found, pd.Series | pd.DataFrame), "Polars gives Polars"
+    if isinstance(found, PolarsRun):
+        return _Through(found, partial(_back, subject=subject, verb=found.result.verb))
+    if isinstance(found, BatchJob):
+        return _Through(found, partial(_back, subject=subject, verb=found.receipt.verb))
     index, text = subject.index, "string" if verb == "extract" else "str"
     if isinstance(found, pl.Series) and isinstance(found.dtype, pl.Struct):
         found = found.struct.unnest()

@@ -127,6 +127,7 @@ class TestSearch:
             found["similarity"], [cosine("late delivery", text) for text in found["text"]], rtol=1e-5
         )
 
+    @pytest.mark.pandas_only("an index")
     def test_the_index_is_the_rows(self, api: FakeApi, frame: pd.DataFrame) -> None:
         found = frame.mistral.search("text", "late delivery")
 

@@ -154,29 +154,13 @@ class TestWithoutAnIndex:
 
         assert [warning.filename for warning in caught] == [__file__]
 
-    def test_the_error_that_names_failed_rows_holds_polars_frames(self, api: FakeApi, tickets: pl.DataFrame) -> None:
-        api.play(Fault(content="no JSON", when="a bug"))
-        with pytest.raises(errors.RowsFailed) as caught:
-            tickets.mistral.classify("text", LABELS, errors="raise")
-
-        assert (caught.value.result.to_list(), caught.value.failed["row"].to_list()) == (["billing", None, None], [2])
-
 
 class TestLater:
-    def test_so_does_a_batch_job(self, api: FakeApi, tickets: pl.DataFrame) -> None:
+    def test_a_batch_job_gives_polars(self, api: FakeApi, tickets: pl.DataFrame) -> None:
         job = tickets.mistral.classify("text", LABELS, mode="batch", details=True)
 
         assert job.result().struct.field("value").to_list() == ["billing", None, "bug"]
         assert isinstance(tickets.mistral.last_job.failed, pl.DataFrame)
-
-    def test_the_job_of_a_preview_is_found_again(self, api: FakeApi, tickets: pl.DataFrame) -> None:
-        with pytest.warns(mistral_nb.PendingRowsWarning):
-            now = tickets.mistral.classify("text", LABELS, mode="preview+batch", preview=1)
-
-        assert (now.to_list(), tickets.mistral.last_job.result().to_list()) == (
-            ["billing", None, None],
-            ["billing", None, "bug"],
-        )
 
     def test_what_was_paid_for_through_pandas_costs_nothing(self, api: FakeApi, tickets: pl.DataFrame) -> None:
         pd.Series(ROWS).mistral.classify(LABELS)

@@ -105,6 +105,7 @@ class TestWhatComesBack:
             f"Answer to: Write a {tone} reply to: {review}" for tone, review, _ in reviews.to_numpy()
         ]
 
+    @pytest.mark.pandas_only("an index")
     def test_the_index_is_the_frames(self, reviews: pd.DataFrame) -> None:
         pd.testing.assert_index_equal(reviews.mistral.ask(TEMPLATE).index, reviews.index)
 

@@ -110,6 +110,7 @@ class TestColumns:
 
         assert found["total"].isna().tolist() == [False, True, True]
 
+    @pytest.mark.pandas_only("an index")
     def test_the_index_is_the_columns(self, letters: pd.DataFrame) -> None:
         pd.testing.assert_index_equal(letters.mistral.extract("text", Invoice).index, letters.index)
 
