@@ -19,7 +19,8 @@ class LabelChoice:
     """The same question as its request's messages, as a choice: which of `labels` fits `text`?
 
     A backend that can score labels (the embedded one) may answer from this; any other answers the messages. Either way the
-    completion's text has the form that the request's `response_format` asks for: an object whose "label" is one of `answers`.
+    completion's text has the form that the request's `response_format` asks for: an object whose "label" is one of `answers`, or
+    whose "labels" are some of them.
 
     Attributes
     ----------
@@ -29,12 +30,21 @@ class LabelChoice:
         What stands for each label in the answer; empty where the labels stand for themselves.
     hints
         For each label, texts that say more of it: a description, examples; empty where there are none.
+    other
+        The one of the labels for texts that none of the others fits; None where each text gets one of the others.
+    instructions
+        What else to mind, in words.
+    is_several
+        Whether any number of the labels may apply, also none.
     """
 
     text: str
     labels: tuple[str, ...]
     answers: tuple[str, ...] = ()
     hints: tuple[tuple[str, ...], ...] = ()
+    other: str | None = None
+    instructions: str = ""
+    is_several: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,7 +70,10 @@ def answer_keys(
 
 
 def _choice_without_text(choice: LabelChoice) -> dict[str, Any]:
-    return {**asdict(choice), "text": None}
+    # Fields that say nothing are left out, as before there were any: the answers that are kept stay known.
+    since = {name: value for name in ("other", "instructions", "is_several") if (value := getattr(choice, name))}
+    before = {name: getattr(choice, name) for name in ("labels", "answers", "hints")}
+    return {**before, **since, "text": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,12 +95,11 @@ def cascaded(
         )
     masked = masked_column(column, chosen["mask"])
     texts = distinct_texts(column if masked is None else masked.column)
-    decides = deciding_source(votes=votes, model=first, scores_labels=task.scores_labels, is_dry_run=is_dry_run)
+    decides = deciding_source(votes=votes, model=first, is_dry_run=is_dry_run)
     shown = confidence_source(
         wanted=task.shows_confidence,
         votes=None,
         model=second,
-        scores_labels=task.scores_labels,
         is_dry_run=is_dry_run,
     )
     asked = replace(task, confidence=decides)

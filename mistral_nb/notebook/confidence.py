@@ -1,4 +1,4 @@
-"""Which confidence a model can give: from its log-probabilities, or from votes.
+"""Which confidence a model can give: from its log-probabilities, from the scores of labels, or from votes.
 
 Promises: nothing is sent for a dry run; what is found out of a model is found out once per kernel.
 """
@@ -11,31 +11,34 @@ if TYPE_CHECKING:
     from mistral_nb.engine.session import Session
 
 
-def confidence_source(
-    *, wanted: bool, votes: Any, model: str | None, scores_labels: bool, is_dry_run: bool
-) -> ConfidenceSource | None:
+def scores_labels(model: str | None) -> bool:
+    """Whether the model of that name scores labels instead of writing one: each time the same, so that votes say nothing more."""
+    from mistral_nb.engine.current import current_session
+    from mistral_nb.settings import is_local
+
+    return is_local(current_session().model_name(model))
+
+
+def confidence_source(*, wanted: bool, votes: Any, model: str | None, is_dry_run: bool) -> ConfidenceSource | None:
     """Return where the confidence comes from; None where neither confidence nor votes are asked for.
 
     Parameters
     ----------
     wanted, votes, model, is_dry_run
-        As the verb was given them. Votes that are asked for are what counts.
-    scores_labels
-        Whether the embedded model answers by scoring labels, which gives it probabilities.
+        As the verb was given them. Votes that are asked for are what counts, but where the model scores labels.
     """
     from mistral_nb.engine.current import current_session
     from mistral_nb.notebook.parts import current_part
-    from mistral_nb.settings import is_local
 
     number = checked_votes(votes)
+    if number is None and not wanted:
+        return None
+    if scores_labels(model):
+        return ConfidenceSource()
     if number is not None:
         return ConfidenceSource(number)
-    if not wanted:
-        return None
     session = current_session()
     name = session.model_name(model)
-    if is_local(name):
-        return ConfidenceSource() if scores_labels else ConfidenceSource(DEFAULT_VOTES)
     known = session.account.gives_log_probabilities
     part = current_part()
     sends_nothing = is_dry_run or (part is not None and not part.may_ask)
@@ -44,12 +47,12 @@ def confidence_source(
     return ConfidenceSource() if _gives_log_probabilities(session, name) else ConfidenceSource(DEFAULT_VOTES)
 
 
-def deciding_source(*, votes: Any, model: str, scores_labels: bool, is_dry_run: bool) -> ConfidenceSource:
+def deciding_source(*, votes: Any, model: str, is_dry_run: bool) -> ConfidenceSource:
     """Return where a confidence comes from that decides what is asked next; never from votes that nobody asked for.
 
     Parameters
     ----------
-    votes, model, scores_labels, is_dry_run
+    votes, model, is_dry_run
         As in `confidence_source`. For a dry run a model that was not asked yet is taken to give log-probabilities.
 
     Raises
@@ -59,21 +62,18 @@ def deciding_source(*, votes: Any, model: str, scores_labels: bool, is_dry_run: 
     """
     from mistral_nb.engine.current import current_session
     from mistral_nb.errors import NotSupported
-    from mistral_nb.settings import is_local
 
     number = checked_votes(votes)
+    if scores_labels(model):
+        return ConfidenceSource()
     if number is not None:
         return ConfidenceSource(number)
     session = current_session()
-    if is_local(model):
-        gives, kind = scores_labels, "label scores where there are `other` or instructions"
-    else:
-        is_open = is_dry_run and model not in session.account.gives_log_probabilities
-        gives, kind = is_open or _gives_log_probabilities(session, model), "log-probabilities"
-    if gives:
+    is_open = is_dry_run and model not in session.account.gives_log_probabilities
+    if is_open or _gives_log_probabilities(session, model):
         return ConfidenceSource()
     raise NotSupported(
-        f"{model} gives no {kind}, so that it can't be told what it is sure of.",
+        f"{model} gives no log-probabilities, so that it can't be told what it is sure of.",
         f"Give votes={DEFAULT_VOTES}: each text is asked so often, and the share of answers that agree is the confidence.",
     )
 

@@ -23,7 +23,14 @@ from mistral_nb.tasks.confidence import (
     key_probability,
 )
 from mistral_nb.tasks.json_forms import json_form, object_schema
-from mistral_nb.tasks.labels import NO_EXAMPLES, LabelledExamples, LabelSet, label_set, labelled_examples
+from mistral_nb.tasks.labels import (
+    NO_EXAMPLES,
+    LabelledExamples,
+    LabelSet,
+    label_choice,
+    label_set,
+    labelled_examples,
+)
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
 from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
@@ -144,23 +151,14 @@ class Classify:
             self.question.format(text=text), self.labels.lines, self.instructions, self.examples.lines(self.labels)
         )
 
-    @property
-    def scores_labels(self) -> bool:
-        """Whether a backend may score the labels instead: scores heed no instructions, and can't tell that no label fits."""
-        return not self.instructions and self.labels.other is None and not self._votes
-
     def _choice(self, text: str) -> LabelChoice | None:
-        if not self.scores_labels:
+        if self._votes:  # scores are the same each time
             return None
-        return LabelChoice(text=text, labels=self.labels.names, answers=self.labels.keys, hints=self._hints)
+        return label_choice(text, self.labels, hints=self._hints, instructions=self.instructions)
 
     @cached_property
     def _hints(self) -> tuple[tuple[str, ...], ...]:
-        hints = [
-            (*filter(None, [description]), *self.examples.texts_of(name))
-            for name, description in zip(self.labels.names, self.labels.descriptions, strict=True)
-        ]
-        return tuple(hints) if any(hints) else ()
+        return self.labels.hints(self.examples, self.instructions)
 
     @cached_property
     def _key_schema(self) -> JsonObject:

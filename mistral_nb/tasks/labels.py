@@ -15,6 +15,7 @@ from functools import cached_property
 from string import ascii_uppercase
 from typing import Any
 
+from mistral_nb.completion import LabelChoice
 from mistral_nb.errors import InvalidAnswer, InvalidLabels, InvalidOption
 from mistral_nb.tasks.packing import slot
 
@@ -25,6 +26,8 @@ _OTHER_DESCRIPTION = "none of the above fits"
 _LONGEST_KEY = 16
 _SHORTEST_BEGINNING = 8
 # A label is a line of the prompt.
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|\s*[\n;]\s*")
+_NO_WORD = re.compile(r"[\W_]+")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -108,6 +111,32 @@ class LabelSet:
             )
         return found
 
+    def hints(self, examples: "LabelledExamples", instructions: str = "") -> tuple[tuple[str, ...], ...]:
+        """Return for each label the texts that say more of it, empty where there are none: its description, sentences of the
+        instructions that name it and no other label, and its examples.
+        """
+        said = self._said_of_labels(instructions)
+        hints = [
+            (*filter(None, [description]), *said[name], *examples.texts_of(name))
+            if name != self.other
+            else ()  # what it has in common is that nothing is
+            for name, description in zip(self.names, self.descriptions, strict=True)
+        ]
+        return tuple(hints) if any(hints) else ()
+
+    def are_named_in(self, instructions: str) -> bool:
+        """Whether a sentence of the instructions says something of a single label."""
+        return any(self._said_of_labels(instructions).values())
+
+    def _said_of_labels(self, instructions: str) -> Mapping[str, list[str]]:
+        said: dict[str, list[str]] = {name: [] for name in self.names}
+        for sentence in _SENTENCE_ENDS.split(instructions):
+            words = f" {_NO_WORD.sub(' ', sentence.casefold())} "
+            named = [name for name in self.names if f" {_NO_WORD.sub(' ', name.casefold())} " in words]
+            if len(named) == 1:
+                said[named[0]].append(sentence)
+        return said
+
     @cached_property
     def _name_of(self) -> Mapping[str, str]:
         return {name: name for name in self.names} | dict(zip(self.keys, self.names, strict=True))
@@ -130,6 +159,21 @@ class LabelledExamples:
 
 
 NO_EXAMPLES = LabelledExamples()
+
+
+def label_choice(
+    text: str, labels: LabelSet, *, hints: tuple[tuple[str, ...], ...], instructions: str, is_several: bool = False
+) -> LabelChoice:
+    """Return the choice between the labels, for backends that can score them."""
+    return LabelChoice(
+        text=text,
+        labels=labels.names,
+        answers=labels.keys,
+        hints=hints,
+        other=labels.other,
+        instructions=instructions,
+        is_several=is_several,
+    )
 
 
 def label_set(labels: Any, *, other: str | None = None) -> LabelSet:

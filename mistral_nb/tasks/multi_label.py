@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from mistral_nb.completion import Completion, CompletionRequest, JsonObject
+from mistral_nb.completion import Completion, CompletionRequest, JsonObject, LabelChoice
 from mistral_nb.engine.rows import ColumnOfRecords, ColumnsOfRecords
 from mistral_nb.errors import AnswerProblem, InvalidAnswer, InvalidLabels, Refused
 from mistral_nb.nested_dtype import FieldsOf, ListOf, NestedDtype
@@ -18,7 +18,14 @@ from mistral_nb.tasks.answer_text import answered_json
 from mistral_nb.tasks.classify import RATIONALE_TOKENS, RATIONALE_WORDS, checked_rationale
 from mistral_nb.tasks.confidence import VOTING_TEMPERATURE
 from mistral_nb.tasks.json_forms import json_form, object_schema
-from mistral_nb.tasks.labels import NO_EXAMPLES, LabelledExamples, LabelSet, label_set, labelled_examples
+from mistral_nb.tasks.labels import (
+    NO_EXAMPLES,
+    LabelledExamples,
+    LabelSet,
+    label_choice,
+    label_set,
+    labelled_examples,
+)
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
 from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
@@ -43,7 +50,7 @@ class ClassifySeveral:
     votes
         How often each text is asked; a label applies that more than half of the answers have. None: once.
     shows_confidence
-        Whether the share of votes is shown for each label that got one.
+        Whether the share of votes is shown for each label that got one; of scored labels, the probability that each applies.
     """
 
     labels: LabelSet
@@ -65,13 +72,23 @@ class ClassifySeveral:
             max_tokens=_JSON_OVERHEAD_TOKENS + self._most_tokens,
             response_format=self._response_format,
             options={"n": self.votes} if self.votes else {},
+            choice=self._choice(text),
         )
 
     def value(self, completion: Completion) -> Any:
         if self.votes:
             return self._voted((completion, *completion.other_choices))
         answer = answered_json(completion)
-        return self._value(self._names(answer), {}, answer)
+        return self._value(self._names(answer), completion.label_probabilities, answer)
+
+    def _choice(self, text: str) -> LabelChoice | None:
+        if self.votes:  # scores are the same each time
+            return None
+        return label_choice(text, self.labels, hints=self._hints, instructions=self.instructions, is_several=True)
+
+    @cached_property
+    def _hints(self) -> tuple[tuple[str, ...], ...]:
+        return self.labels.hints(self.examples, self.instructions)
 
     def agrees(self, value: Any, other: Any) -> bool:
         return self._applying(value) == self._applying(other)
@@ -180,8 +197,8 @@ class ClassifySeveral:
         )
         return self._value(applying, shares, nearest[1])
 
-    def _value(self, names: tuple[str, ...], shares: Mapping[str, float], answer: Any) -> Any:
-        more: dict[str, Any] = {"confidence": dict(shares)} if self.votes else {}
+    def _value(self, names: tuple[str, ...], shares: Mapping[str, float] | None, answer: Any) -> Any:
+        more: dict[str, Any] = {"confidence": dict(shares)} if shares is not None else {}
         more |= {"rationale": checked_rationale(answer)} if self.rationale else {}
         return {"labels": list(names)} | more if more else list(names)
 
@@ -196,7 +213,7 @@ class ClassifySeveral:
         return list(value["labels"] if isinstance(value, Mapping) else value)
 
     def _read_packed(self, answer: Any) -> Any:
-        return self._value(self._names(answer), {}, answer)
+        return self._value(self._names(answer), None, answer)
 
 
 def multi_label_task(

@@ -31,7 +31,7 @@ class Sentiment(Classify):
 
     @property
     def _hints(self) -> tuple[tuple[str, ...], ...]:
-        # The descriptions tell a reader; they are no texts that such a sentiment is found in.
+        # The descriptions tell a reader; they are no texts that such a sentiment is found in. Neither are instructions.
         return ()
 
 

@@ -13,6 +13,7 @@ from mistral_nb.completion import Completion, TokenLogProbability
 from mistral_nb.errors import InvalidAnswer
 from mistral_nb.tasks.classify import Classify, classify_task
 from mistral_nb.tasks.confidence import ConfidenceSource
+from mistral_nb.tasks.multi_label import multi_label_task
 
 one_line = st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"]), min_size=1).filter(str.strip)
 labels = st.lists(one_line, min_size=2, max_size=40, unique_by=str.strip)
@@ -128,11 +129,37 @@ class TestScoring:
         assert choice is not None
         assert choice.hints == (("invoices",), ("it broke",))
 
-    @pytest.mark.parametrize(
-        "options", [{"other": "other"}, {"instructions": "Be strict."}], ids=["other", "instructions"]
-    )
-    def test_what_scores_can_not_heed_is_written(self, options: dict[str, Any]) -> None:
-        assert classify_task(LABELS, **options).request("text", model="m").choice is None
+    def test_the_label_for_all_other_texts_is_known_as_such_and_has_no_hints(self) -> None:
+        choice = classify_task({"billing": "invoices", "bug": None}, other="none").request("text", model="m").choice
+
+        assert choice is not None
+        assert (choice.labels, choice.other, choice.hints) == (
+            ("billing", "bug", "none"),
+            "none",
+            (("invoices",), (), ()),
+        )
+
+    def test_instructions_are_there_and_what_they_say_of_one_label_is_a_hint(self) -> None:
+        said = "Refunds are Billing. Late parcels are delivery, not billing.\nBe strict."
+        choice = classify_task(LABELS, instructions=said).request("text", model="m").choice
+
+        assert choice is not None
+        assert (choice.instructions, choice.hints) == (said, (("Refunds are Billing.",), (), ()))
+
+    def test_a_part_of_a_word_names_no_label(self) -> None:
+        choice = classify_task(LABELS, instructions="Debugging takes long.").request("text", model="m").choice
+
+        assert choice is not None
+        assert choice.hints == ()
+
+    def test_any_number_of_several_labels_may_apply(self) -> None:
+        choice = multi_label_task(LABELS, other="none").request("text", model="m").choice
+
+        assert choice is not None
+        assert (choice.labels, choice.other, choice.is_several) == ((*LABELS, "none"), "none", True)
+
+    def test_votes_are_written(self) -> None:
+        assert with_confidence(5).request("text", model="m").choice is None
 
 
 def token(text: str, share: float = 1.0, **rivals: float) -> TokenLogProbability:

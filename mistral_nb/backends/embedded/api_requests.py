@@ -200,6 +200,9 @@ class LabelChoiceRequest(_Strict):
     text: str
     labels: list[str] = Field(min_length=2)
     hints: list[list[str]] = []
+    other: str | None = None
+    instructions: str = ""
+    is_several: bool = False
 
 
 _Request = TypeVar("_Request", bound=BaseModel)

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
@@ -27,6 +27,7 @@ from mistral_nb.completion import (
     Embeddings,
     InputsAnswer,
     InputsRequest,
+    JsonObject,
     LabelChoice,
     ModelCard,
     Moderation,
@@ -52,6 +53,7 @@ MAX_DEATHS = 2
 # The connections of a process that ends are closed one after the other.
 DEATH_NOTICE_SECONDS = 0.3
 
+_MOST_BYTES_OF_CHARACTER = 4
 CHOICES_PATH = "/v1/mistral_nb/label_choices"
 
 _Answer = TypeVar("_Answer")
@@ -187,18 +189,22 @@ class EmbeddedBackend:
             await connection.aclose()
 
     async def _choose(self, request: CompletionRequest, choice: LabelChoice) -> Completion:
-        """Return the label that scores best; what else the answer is to have is written for that label."""
+        """Return the label that scores best, or those that apply; what else the answer is to have is written for them."""
         model = request.model
         await self._check(model)
         await self._check(EMBEDDING_MODEL)
-        body = {"model": model, "text": choice.text, "labels": choice.labels, "hints": choice.hints}
+        body = asdict(choice) | {"model": model}
+        del body["answers"]
         reply = await self._answer(lambda connection: connection.api.rows.post_json(CHOICES_PATH, body, model=model))
         scored = json_object(reply.body)
         stands_for = dict(zip(choice.labels, choice.answers or choice.labels, strict=True))
-        answer = stands_for[scored["label"]]
-        written = await self._written(_with_label(request, answer)) if _has_more_than_label(request) else None
+        if choice.is_several:
+            answer: JsonObject = {"labels": [stands_for[label] for label in scored["labels"]]}
+        else:
+            answer = {"label": stands_for[scored["label"]]}
+        written = await self._written(_with_labels(request, answer)) if _has_more_than_labels(request) else None
         return Completion(
-            text=written.text if written else json.dumps({"label": answer}, ensure_ascii=False),
+            text=written.text if written else json.dumps(answer, ensure_ascii=False),
             model=scored["model"],
             finish_reason=written.finish_reason if written else "stop",
             usage=TokenUsage(prompt_tokens=scored["usage"]["prompt_tokens"])
@@ -310,17 +316,25 @@ class EmbeddedBackend:
         return model if model in LOCAL_MODELS else Path(model).name
 
 
-def _has_more_than_label(request: CompletionRequest) -> bool:
-    """Whether the form of the answer has more than the label that a choice is about."""
+def _has_more_than_labels(request: CompletionRequest) -> bool:
+    """Whether the form of the answer has more than the labels that a choice is about."""
     return request.response_format is not None and len(_properties(request.response_format)) > 1
 
 
-def _with_label(request: CompletionRequest, answer: str) -> CompletionRequest:
-    """Return the request for an answer whose label is this one."""
+def _with_labels(request: CompletionRequest, answer: JsonObject) -> CompletionRequest:
+    """Return the request for an answer that has these labels, and more."""
     assert request.response_format is not None
     form = copy.deepcopy(request.response_format)
-    _properties(form)["label"] = {"const": answer}
-    return replace(request, response_format=form, choice=None, options={})
+    most_tokens = request.max_tokens
+    if most_tokens is not None:
+        # A small model that does not find the end of its reasons would lose the label with them: they end at so many characters,
+        # of which none has more tokens than bytes.
+        for schema in _properties(form).values():
+            if schema.get("type") == "string":
+                schema.setdefault("maxLength", most_tokens)
+        most_tokens *= 1 + _MOST_BYTES_OF_CHARACTER
+    _properties(form).update({name: {"const": value} for name, value in answer.items()})
+    return replace(request, response_format=form, max_tokens=most_tokens, choice=None, options={})
 
 
 def _properties(response_format: Any) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 Keeps to itself: the prompt, the calibration, and the weights of the two opinions, which were chosen by measurement
 (`tests/bench/quality.py` measures them).
 Promises: the answer is always one of the labels; it is the same for the same text, whatever the other texts are; at most one
-prompt and one embedding are asked per text. Nothing is loaded here: the two models are functions that the caller hands in.
+prompt and one embedding are asked per text, or where a text may have several labels, per part of it. Nothing is loaded here: the
+two models are functions that the caller hands in.
 """
 
 import math
@@ -11,20 +12,22 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mistral_nb.backends.embedded.label_fit import fit, least_closeness, parts, with_whole
 from mistral_nb.errors import InvalidLabels
 
 NextTokenLogProbabilities = Callable[[str], Mapping[str, float]]
 Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 
 # Part of what an answer depends on: a cache that keeps answers must forget them when this changes.
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 
 # With 20 labels the small models' opinion made the answer worse than the embedding alone, and cost 30 times as much.
 MOST_LABELS_IN_PROMPT = 10
 
-# Byte-level tokenizers make at most one token of a byte, so a prompt has at most 3,100 tokens; English has about 4 bytes a token.
+# Byte-level tokenizers make at most one token of a byte, so a prompt has at most 3,600 tokens; English has about 4 bytes a token.
 TEXT_BYTES_IN_PROMPT = 1500
 LABEL_BYTES_IN_PROMPT = 150
+INSTRUCTION_BYTES_IN_PROMPT = 500
 
 # MiniLM reads 512 word pieces, two of them its own marks, and makes at most one of a decomposed character.
 CHARACTERS_IN_EMBEDDING = 500
@@ -61,10 +64,22 @@ STRONGEST_OPINION = 3.0
 class LabelScores:
     """The label that fits best, and a probability for each label, in the labels' order; they sum to 1.
 
-    The probabilities say which answers are surer than others. They are not promised to be right as often as they say.
+    The probabilities say which answers are surer than others. They are not promised to be right as often as they say. Whether any
+    label fits is another question than which fits best: a label may be the answer though `other` is likelier than each of them.
     """
 
     label: str
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeveralLabelScores:
+    """The labels that apply, in the labels' order, and for each label the probability that it does.
+
+    Above one half are those that apply.
+    """
+
+    labels: tuple[str, ...]
     probabilities: Mapping[str, float]
 
 
@@ -75,10 +90,14 @@ class LabelChooser:
     ----------
     labels
         At least two, all different, none blank. Names that say what they mean ("late delivery") do better than codes ("L2").
+    other
+        The one of them that texts have which none of the others fits.
     hints
         For each label, texts that say more of it, such as a description or examples; empty where there are none. With one
         example for each of 20 intents of bank customers the embedding was right for 0.82 of the texts instead of 0.74, with
         two for 0.85, with five for 0.87 (eight choices of intents, 2026-11).
+    instructions
+        What else to mind. The language model reads it; the embedding does not, so that it changes few answers.
     next_token_log_probabilities
         Returns, for a prompt, the texts of the most probable next tokens (some hundreds) with their log-probabilities. Asked
         13 times here and at most once per text, where it can change the answer; never with more than 10 labels.
@@ -102,6 +121,8 @@ class LabelChooser:
         labels: Sequence[str],
         *,
         hints: Sequence[Sequence[str]] = (),
+        other: str | None = None,
+        instructions: str = "",
         next_token_log_probabilities: NextTokenLogProbabilities,
         embed: Embed,
     ) -> None:
@@ -115,14 +136,20 @@ class LabelChooser:
                 f"There are {len(labels)} labels and hints for {len(hints)}.",
                 "Give each label a list, if an empty one.",
             )
+        if other is not None and other not in labels:
+            raise InvalidLabels(f"The label {other!r} for all other texts is none of the labels.", "Add it to them.")
         self.labels = tuple(labels)
-        self._hints = hints
+        self._other = other
+        self._named = tuple(label for label in labels if label != other)
+        self._hints = [found for label, found in zip(labels, hints, strict=True) if label != other] if hints else []
+        self._instructions = _bounded_bytes(_one_line(instructions), INSTRUCTION_BYTES_IN_PROMPT)
         self._next_token = next_token_log_probabilities
         self._embed = embed
-        self._names = _readable_names(self.labels)
+        self._names = _readable_names(self._named)
+        self._least_closeness = least_closeness(self._names, hinted=[bool(found) for found in self._hints])
         self._vectors, closeness = self._label_vectors()
         self._language_model_weight = _language_model_weight(closeness)
-        self._asks_language_model = len(self.labels) <= MOST_LABELS_IN_PROMPT
+        self._asks_language_model = 2 <= len(self._names) <= MOST_LABELS_IN_PROMPT
         self._liking = self._liking_for_labels() if self._asks_language_model else []
 
     def choose(self, text: str) -> LabelScores:
@@ -132,13 +159,51 @@ class LabelChooser:
         embedding. Texts can try to talk the model into a label; whatever they say, the answer is one of the labels.
         """
         (vector,) = self._embed([_for_embedding(text)])
-        logits = [LOGITS_PER_COSINE * _dot(vector, label_vector) for label_vector in self._vectors]
+        closeness = self._closeness(vector)
+        shares = self._shares(text, closeness)
+        probabilities = dict(zip(self._named, shares, strict=True))
+        label = max(self._named, key=probabilities.__getitem__)
+        if self._other is not None:
+            fits = fit(max(closeness), self._least_closeness)
+            probabilities = {name: fits * share for name, share in probabilities.items()} | {self._other: 1.0 - fits}
+            label = label if fits > 0.5 else self._other
+        return LabelScores(label=label, probabilities={name: probabilities[name] for name in self.labels})
+
+    def choose_several(self, text: str) -> SeveralLabelScores:
+        """Return the labels that apply to `text`: of each part the one that fits best, if it fits; or `other` alone, where there is
+        one and nothing fits.
+
+        Of each part as much is read as `choose` reads of a text.
+        """
+        found = parts(text)
+        (whole, *vectors) = self._embed([_for_embedding(part) for part in [text, *found]])
+        probabilities = [0.0] * len(self._named)
+        for part, vector in zip(found, vectors, strict=True):
+            closeness = self._closeness(with_whole(vector, whole))
+            shares = self._shares(part, closeness)
+            best = shares.index(max(shares))
+            for place, share in enumerate(shares):
+                applies = fit(closeness[place], self._least_closeness) * (1.0 if place == best else min(share, 0.5))
+                probabilities[place] = max(probabilities[place], applies)
+        scores = dict(zip(self._named, probabilities, strict=True))
+        if self._other is not None:
+            scores[self._other] = 1.0 - max(probabilities)
+        applying = tuple(name for name in self._named if scores[name] > 0.5)
+        if not applying and self._other is not None:
+            applying = (self._other,)
+        return SeveralLabelScores(labels=applying, probabilities={name: scores[name] for name in self.labels})
+
+    def _closeness(self, vector: Sequence[float]) -> list[float]:
+        return [_dot(vector, label_vector) for label_vector in self._vectors]
+
+    def _shares(self, text: str, closeness: Sequence[float]) -> list[float]:
+        """Return for each label, but `other`, the probability that it fits better than the rest."""
+        logits = [LOGITS_PER_COSINE * value for value in closeness]
         if self._asks_language_model and _lead(logits) < STRONGEST_OPINION * self._language_model_weight:
             opinions = zip(self._label_log_probabilities(text), self._liking, strict=True)
             weight = self._language_model_weight
             logits = [logit + weight * (log - liking) for logit, (log, liking) in zip(logits, opinions, strict=True)]
-        probabilities = dict(zip(self.labels, _softmax(logits), strict=True))
-        return LabelScores(label=max(probabilities, key=probabilities.__getitem__), probabilities=probabilities)
+        return _softmax(logits)
 
     def _label_vectors(self) -> tuple[list[list[float]], float]:
         """Return each label's mean vector over the wordings, and how close the labels' names are to each other."""
@@ -168,7 +233,8 @@ class LabelChooser:
 
     def _label_log_probabilities(self, text: str) -> list[float]:
         names = [_bounded_bytes(name, LABEL_BYTES_IN_PROMPT) for name in self._names]
-        prompt = f"Labels: {', '.join(names)}\n\nText: {_for_prompt(text)}\nLabel:"
+        said = f"\n\n{self._instructions}" if self._instructions else ""
+        prompt = f"Labels: {', '.join(names)}{said}\n\nText: {_for_prompt(text)}\nLabel:"
         return label_log_probabilities(self._next_token(prompt), names)
 
 
@@ -246,7 +312,7 @@ def _mean_cosine(vectors: Sequence[Sequence[float]]) -> float:
     """Return the mean cosine over all pairs of vectors of length 1, from their sum: hundreds of labels have many pairs."""
     total = [sum(column) for column in zip(*vectors, strict=True)]
     count = len(vectors)
-    return (_dot(total, total) - count) / (count * (count - 1))
+    return (_dot(total, total) - count) / (count * (count - 1)) if count > 1 else 0.0
 
 
 def _mean(vectors: Iterable[Sequence[float]]) -> list[float]:

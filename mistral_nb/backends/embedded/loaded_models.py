@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mistral_nb.backends.embedded.api_requests import ApiProblem, unknown_model, unprocessable
+from mistral_nb.backends.embedded.api_requests import ApiProblem, LabelChoiceRequest, unknown_model, unprocessable
 from mistral_nb.backends.embedded.engine import CONTEXT_TOKENS, CannotLoad, ChatEngine, EmbeddingEngine
-from mistral_nb.backends.embedded.labels import LabelChooser, LabelScores
+from mistral_nb.backends.embedded.labels import LabelChooser, LabelScores, SeveralLabelScores
 from mistral_nb.backends.embedded.weights import LOCAL_MODELS, weights_folder, weights_path
 from mistral_nb.errors import InvalidLabels, MistralNotebookError
 
@@ -22,8 +22,8 @@ EMBEDDING_MODEL = "local-embed"
 KEPT_LABEL_SETS = 64
 
 _Engine = TypeVar("_Engine", ChatEngine, EmbeddingEngine)
-# The model's name, the labels, and what says more of each.
-_LabelSetKey = tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]
+# The model's name, the labels, what says more of each, the label of all other texts, and what else to mind.
+_LabelSetKey = tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...], str | None, str]
 
 
 class LoadedModels:
@@ -67,20 +67,19 @@ class LoadedModels:
             raise unknown_model(f"Invalid model: {name} does not embed texts here. {self._offer('embed')}")
         return await self._loaded(name, self._embedding, EmbeddingEngine)
 
-    async def choose_label(
-        self, name: str, text: str, labels: list[str], hints: list[list[str]]
-    ) -> tuple[LabelScores, int]:
-        """Return which label fits the text, and how many tokens were read for it."""
-        chat, embedding = await self.chat_engine(name), await self.embedding_engine(EMBEDDING_MODEL)
+    async def choose_label(self, asked: LabelChoiceRequest) -> tuple[LabelScores | SeveralLabelScores, int]:
+        """Return which label fits the text, or which apply, and how many tokens were read for it."""
+        chat, embedding = await self.chat_engine(asked.model), await self.embedding_engine(EMBEDDING_MODEL)
 
-        def choose() -> tuple[LabelScores, int]:
-            key = (name, tuple(labels), tuple(map(tuple, hints)))
+        def choose() -> tuple[LabelScores | SeveralLabelScores, int]:
+            hints = tuple(map(tuple, asked.hints))
+            key = (asked.model, tuple(asked.labels), hints, asked.other, asked.instructions)
             if key not in self._label_sets:
-                self._label_sets[key] = _LabelSet(labels, hints, chat, embedding)
+                self._label_sets[key] = _LabelSet(asked, chat, embedding)
                 if len(self._label_sets) > KEPT_LABEL_SETS:
                     self._label_sets.popitem(last=False)
             self._label_sets.move_to_end(key)
-            return self._label_sets[key].choose(text)
+            return self._label_sets[key].choose(asked.text, is_several=asked.is_several)
 
         try:
             return await chat.in_turn(choose)
@@ -144,20 +143,24 @@ class LoadedModels:
 class _LabelSet:
     """Labels with what was computed for them once, and a count of the tokens that are read for their texts."""
 
-    def __init__(
-        self, labels: Sequence[str], hints: Sequence[Sequence[str]], chat: ChatEngine, embedding: EmbeddingEngine
-    ) -> None:
+    def __init__(self, asked: LabelChoiceRequest, chat: ChatEngine, embedding: EmbeddingEngine) -> None:
         self._chat = chat
         self._embedding = embedding
         self._read_tokens = 0
         self._chooser = LabelChooser(
-            labels, hints=hints, next_token_log_probabilities=self._next_token, embed=self._embed
+            asked.labels,
+            hints=asked.hints,
+            other=asked.other,
+            instructions=asked.instructions,
+            next_token_log_probabilities=self._next_token,
+            embed=self._embed,
         )
 
-    def choose(self, text: str) -> tuple[LabelScores, int]:
-        """Return the label that fits, and the number of tokens read for this text. One call at a time."""
+    def choose(self, text: str, *, is_several: bool) -> tuple[LabelScores | SeveralLabelScores, int]:
+        """Return the label that fits, or those that apply, and the number of tokens read for this text. One call at a time."""
         self._read_tokens = 0
-        return self._chooser.choose(text), self._read_tokens
+        scores = self._chooser.choose_several(text) if is_several else self._chooser.choose(text)
+        return scores, self._read_tokens
 
     def _next_token(self, prompt: str) -> dict[str, float]:
         found, tokens = self._chat.next_token_log_probabilities(prompt)

@@ -35,6 +35,7 @@ from mistral_nb.backends.embedded.api_requests import (
 )
 from mistral_nb.backends.embedded.chat import Piece, Usage, fill_in_middle
 from mistral_nb.backends.embedded.engine import ContextExceeded, EngineRefused, import_engine
+from mistral_nb.backends.embedded.labels import SeveralLabelScores
 from mistral_nb.backends.embedded.loaded_models import LoadedModels
 from mistral_nb.errors import EmbeddedServerFailed
 
@@ -148,11 +149,11 @@ class EmbeddedApi:
 
     async def _label_choice(self, http: web.Request) -> web.StreamResponse:
         request = read_request(LabelChoiceRequest, await http.read())
-        scores, tokens = await self._models.choose_label(request.model, request.text, request.labels, request.hints)
+        scores, tokens = await self._models.choose_label(request)
         return web.json_response(
             {
                 "id": _new_id(),
-                "label": scores.label,
+                **({"labels": scores.labels} if isinstance(scores, SeveralLabelScores) else {"label": scores.label}),
                 "probabilities": dict(scores.probabilities),
                 "model": request.model,
                 "usage": Usage(prompt_tokens=tokens).body(),

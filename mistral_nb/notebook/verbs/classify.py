@@ -47,12 +47,13 @@ def classify(
     confidence
         How sure the model was, from 0 to 1, and in `confidence_from` what that is: "log-probabilities", the probability that
         the model gave its label among the labels; "label scores", the same of the embedded model; "votes", the share of answers
-        that agree, where the model gives no log-probabilities (then `votes` is 5). All say which answers are surer than
+        that agree, where the model gives neither (then `votes` is 5). All say which answers are surer than
         others. None is calibrated: of the answers with 0.9, nine in ten may be right, or seven. `mistral_nb.evaluate` compares
         answers with labels of your own. Each text is asked alone. With `multi_label` it is the share of votes of each
-        label that got any.
+        label that got any, or by the embedded model's scores the probability that each label applies.
     votes
-        Ask each text so often, from 2 to 16, at temperature 0.7, and take what most answers say. The prompt is billed once.
+        Ask each text so often, from 2 to 16, at temperature 0.7, and take what most answers say. The prompt is billed once. The
+        embedded model's scores are the same each time, and stand in for votes.
     escalate
         A second, better model, e.g. ``model="ministral", escalate="large"``: it is asked about the texts whose first label has a
         confidence below `below`, or can't be read. The first model's confidence decides, from log-probabilities, label scores or,
@@ -65,7 +66,8 @@ def classify(
     rationale
         Why, in a sentence. It costs about 50 tokens for each text: ``dry_run=True`` shows how many in all.
     instructions
-        What else to mind, in words, e.g. ``"A complaint about a price is billing."``
+        What else to mind, in words, e.g. ``"A complaint about a price is billing."`` To the embedded model, sentences that name
+        one label are descriptions of it; others change few answers.
 
     Returns
     -------
@@ -90,8 +92,9 @@ def classify(
 
     Notes
     -----
-    The embedded model scores labels instead of writing one, unless there are `other`, `instructions`, `votes` or `multi_label`.
-    Scores were right more often; see "Without a key" in the README.
+    The embedded model scores labels instead of writing one: by its opinion of each, and by the closeness of vectors. Where no label
+    is close enough it answers `other`; with `multi_label` each sentence may have a label of its own. Only rows that share a
+    request (`rows_per_request`) are written, and right less often; see "Without a key" in the README.
 
     Examples
     --------
@@ -122,6 +125,7 @@ def classify(
         other=other,
         rationale=rationale,
         instructions=instructions,
+        model=options.get("model"),
     )
     if not isinstance(task, Classify):
         return answered(column, task, **options)
@@ -131,15 +135,17 @@ def classify(
         wanted=confidence,
         votes=votes,
         model=options.get("model"),
-        scores_labels=task.scores_labels,
         is_dry_run=options.get("dry_run") is True,
     )
     return answered(column, replace(task, confidence=source), **options)
 
 
-def _task(labels: Any, *, multi_label: Any, confidence: Any, votes: Any, **asked: Any) -> "Classify | ClassifySeveral":
+def _task(
+    labels: Any, *, multi_label: Any, confidence: Any, votes: Any, model: str | None, **asked: Any
+) -> "Classify | ClassifySeveral":
     """Return the task, without what its confidence comes from where one label is chosen."""
     from mistral_nb.errors import InvalidOption
+    from mistral_nb.notebook.confidence import scores_labels
     from mistral_nb.tasks.classify import classify_task
     from mistral_nb.tasks.confidence import DEFAULT_VOTES, checked_votes
     from mistral_nb.tasks.multi_label import multi_label_task
@@ -151,6 +157,8 @@ def _task(labels: Any, *, multi_label: Any, confidence: Any, votes: Any, **asked
         raise InvalidOption(f"multi_label is {multi_label!r}.", 'Give multi_label=True, or multi_label="columns".')
     if multi_label:
         number = checked_votes(votes) or (DEFAULT_VOTES if confidence else None)
+        if number is not None and scores_labels(model):
+            number = None
         as_columns = multi_label == "columns"
         return multi_label_task(labels, as_columns=as_columns, votes=number, shows_confidence=confidence, **asked)
     return classify_task(labels, shows_confidence=confidence, **asked)

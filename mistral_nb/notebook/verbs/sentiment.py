@@ -75,7 +75,6 @@ def sentiment(
         wanted=confidence,
         votes=votes,
         model=options.get("model"),
-        scores_labels=whole.scores_labels,
         is_dry_run=options.get("dry_run") is True,
     )
     return answered(column, replace(whole, confidence=source), **options)

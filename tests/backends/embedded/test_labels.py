@@ -4,6 +4,7 @@ import math
 import random
 import unicodedata
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -49,8 +50,8 @@ class ToyModels:
         self.embedded.extend(texts)
         return [self._vector(text) for text in texts]
 
-    def chooser(self, labels: Sequence[str]) -> LabelChooser:
-        return LabelChooser(labels, next_token_log_probabilities=self.next_token, embed=self.embed)
+    def chooser(self, labels: Sequence[str], **options: Any) -> LabelChooser:
+        return LabelChooser(labels, next_token_log_probabilities=self.next_token, embed=self.embed, **options)
 
     def _vector(self, text: str) -> list[float]:
         found = [vector for word, vector in self.near.items() if word in text]
@@ -98,6 +99,71 @@ def test_the_language_model_counts_the_more_the_closer_the_labels_are() -> None:
     answers = [models.chooser(["right", "wrong"]).choose("hm").label for models in (distinct, alike)]
 
     assert answers == ["right", "wrong"]
+
+
+AXES = {"billing": (1, 0, 0), "parcel": (0, 1, 0), "delivery": (0, 1, 0), "Invoice": (1, 0, 0), "Hm": (0, 0, 1)}
+
+
+class TestWhetherAnyFits:
+    OTHER = ("billing", "delivery", "none of them")
+
+    @pytest.mark.parametrize(
+        ("text", "label"), [("Where is my parcel?", "delivery"), ("Hm.", "none of them")], ids=["fits", "fits-none"]
+    )
+    def test_a_text_that_is_near_to_no_label_gets_the_other_one(self, text: str, label: str) -> None:
+        scores = ToyModels(near=AXES).chooser(self.OTHER, other="none of them").choose(text)
+
+        assert scores.label == label
+        assert scores.probabilities[label] > 0.5
+
+    def test_the_name_of_the_other_label_is_not_compared_with_texts(self) -> None:
+        models = ToyModels(near={**AXES, "none of them": (0, 0, 1)})
+
+        assert models.chooser(self.OTHER, other="none of them").choose("Hm.").label == "none of them"
+        assert not any("none of them" in text for text in [*models.embedded, *models.prompts])
+
+    def test_another_label_than_those_given_is_refused(self) -> None:
+        with pytest.raises(InvalidLabels, match="other"):
+            ToyModels().chooser(TOPICS, other="other")
+
+
+class TestSeveral:
+    @pytest.mark.parametrize(
+        ("text", "labels"),
+        [
+            ("The Invoice is wrong. Where is my parcel?", ("billing", "delivery")),
+            ("Hm.\nMy parcel!", ("delivery",)),
+            ("Hm.", ()),
+        ],
+        ids=["two", "one", "none"],
+    )
+    def test_each_part_of_a_text_may_have_a_label_of_its_own(self, text: str, labels: tuple[str, ...]) -> None:
+        scores = ToyModels(near=AXES).chooser(["billing", "delivery"]).choose_several(text)
+
+        assert scores.labels == labels
+        assert {name for name, applies in scores.probabilities.items() if applies > 0.5} == set(labels)
+
+    def test_the_other_label_stands_alone(self) -> None:
+        chooser = ToyModels(near=AXES).chooser(["billing", "delivery", "other"], other="other")
+
+        assert [chooser.choose_several(text).labels for text in ("Hm.", "My parcel.")] == [("other",), ("delivery",)]
+
+    @settings(max_examples=50)
+    @given(label_sets, texts)
+    def test_any_text_and_labels_give_labels_in_their_order_with_what_speaks_for_each(
+        self, labels: list[str], text: str
+    ) -> None:
+        scores = ToyModels().chooser(labels).choose_several(text)
+
+        assert list(scores.probabilities) == labels
+        assert list(scores.labels) == [name for name, applies in scores.probabilities.items() if applies > 0.5]
+
+
+def test_the_language_model_reads_instructions_on_one_line() -> None:
+    models = ToyModels(near=ALIKE)
+    models.chooser(["right", "wrong"], instructions="Irony\ncounts.").choose("hm")
+
+    assert all(prompt.startswith("Labels: right, wrong\n\nIrony counts.\n\nText: ") for prompt in models.prompts)
 
 
 def test_a_text_costs_one_prompt_and_one_embedding() -> None:

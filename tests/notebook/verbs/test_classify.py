@@ -252,10 +252,25 @@ class TestOnTheEmbeddedModel:
         assert frame["label"].tolist() == ["billing"]
         assert frame["rationale"].str.len()[0] > 0
 
-    def test_several_labels_are_written(self) -> None:
-        (found,) = classified(["I was charged twice for my invoice"], DESCRIBED, multi_label=True)
+    def test_several_labels_are_scored_part_by_part(self) -> None:
+        text = "My invoice has a refund that is wrong. And the courier lost my parcel."
+        frame = classified([text], DESCRIBED, multi_label=True, confidence=True, rationale=True)
 
-        assert set(found) <= set(DESCRIBED)
+        assert frame["labels"].tolist() == [["billing", "delivery"]]
+        assert {name for name, applies in frame["confidence"][0].items() if applies > 0.5} == {"billing", "delivery"}
+        assert frame["rationale"].str.len()[0] > 0
 
-    def test_the_other_label_may_be_written(self) -> None:
-        assert classified(["I was charged twice"], DESCRIBED, other="other")[0] in [*DESCRIBED, "other"]
+    def test_a_text_that_no_label_fits_is_another(self) -> None:
+        texts = ["I was charged twice, the invoice is wrong", "The cat sleeps on the roof"]
+
+        assert classified(texts, DESCRIBED, other="other").tolist() == ["billing", "other"]
+
+    def test_votes_are_scores_as_well(self) -> None:
+        frame = classified(["I was charged twice for my invoice"], DESCRIBED, confidence=True, votes=5)
+
+        assert frame["confidence_from"].tolist() == ["label scores"]
+
+    def test_what_instructions_say_of_a_label_counts(self) -> None:
+        instructions = "Anything about bicycles is L1. Anything about invoices is L2."
+
+        assert classified(["my invoice is wrong"], ["L1", "L2"], instructions=instructions).tolist() == ["L2"]
