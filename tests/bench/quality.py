@@ -54,6 +54,11 @@ INSTRUCTIONS = (
     "Invoices, charges and refunds are billing. Late, lost or damaged parcels are delivery. "
     "An app or a device that does not work is a bug. Thanks and compliments are praise."
 )
+DESCRIBED = {
+    "billing": "invoices, charges, refunds",
+    "delivery": "late, lost or damaged parcels",
+    "bug": "an app or a device that does not work",
+}
 # What a question of this category meets, and most others do not.
 CONDITIONS = {
     "is about a lost or stolen card": "lost_or_stolen_card",
@@ -169,6 +174,7 @@ def _about_tickets(candidates: list[tuple[str, str]], *, rows: int, seed: int) -
     asked = {
         "tickets, 4 topics": (TOPICS, candidates, classify_task(TOPICS)),
         "tickets, 3 or other": ((*three, OTHER), topic_or_other, classify_task(three, other=OTHER)),
+        "the same, described": ((*three, OTHER), topic_or_other, classify_task(DESCRIBED, other=OTHER)),
         "tickets, instructions": (TOPICS, candidates, classify_task(TOPICS, instructions=INSTRUCTIONS)),
         "tickets, rationale": (TOPICS, candidates, classify_task(TOPICS, rationale=True)),
         "tickets, several": (

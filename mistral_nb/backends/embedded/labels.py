@@ -12,14 +12,14 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mistral_nb.backends.embedded.label_fit import fit, least_closeness, parts, with_whole
+from mistral_nb.backends.embedded.label_fit import LESS_FOR_PARTS, fit, least_closeness, parts, with_whole
 from mistral_nb.errors import InvalidLabels
 
 NextTokenLogProbabilities = Callable[[str], Mapping[str, float]]
 Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 
 # Part of what an answer depends on: a cache that keeps answers must forget them when this changes.
-METHOD_VERSION = 2
+METHOD_VERSION = 3
 
 # With 20 labels the small models' opinion made the answer worse than the embedding alone, and cost 30 times as much.
 MOST_LABELS_IN_PROMPT = 10
@@ -183,7 +183,9 @@ class LabelChooser:
             shares = self._shares(part, closeness)
             best = shares.index(max(shares))
             for place, share in enumerate(shares):
-                applies = fit(closeness[place], self._least_closeness) * (1.0 if place == best else min(share, 0.5))
+                applies = fit(closeness[place], self._least_closeness - LESS_FOR_PARTS) * (
+                    1.0 if place == best else min(share, 0.5)
+                )
                 probabilities[place] = max(probabilities[place], applies)
         scores = dict(zip(self._named, probabilities, strict=True))
         if self._other is not None:

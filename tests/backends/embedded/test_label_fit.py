@@ -27,12 +27,13 @@ def test_nothing_but_white_space_and_separators_is_lost(text: str) -> None:
     assert "".join("".join(found).split()) == "".join(text.split())
 
 
-def test_longer_names_and_descriptions_ask_for_more_closeness() -> None:
+def test_longer_names_descriptions_and_more_labels_ask_for_more_closeness() -> None:
     bounds = [
         least_closeness(["billing", "bug"], hinted=[]),
         least_closeness(["billing", "bug"], hinted=[True, True]),
         least_closeness(["late delivery", "wrong bill"], hinted=[]),
         least_closeness(["the delivery is late", "the bill is wrong"], hinted=[]),
+        least_closeness(["the delivery is late", "the bill is wrong", "it does not work"], hinted=[]),
     ]
 
     assert bounds == sorted(set(bounds))
