@@ -56,7 +56,7 @@ def answer_keys(
         "answering_model": answering_model,
         "prompt_version": prompt_version,
         "body": request.body(),
-        "choice": None if request.choice is None else _choice_without_text(request.choice),
+        "choice": _known_by(request.choice),
     }
     frame = json.dumps(question, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_unserializable)
     begun = hashlib.sha256(hashlib.sha256(frame.encode("ascii")).digest())
@@ -69,11 +69,14 @@ def answer_keys(
     return key
 
 
-def _choice_without_text(choice: LabelChoice) -> dict[str, Any]:
-    # Fields that say nothing are left out, as before there were any: the answers that are kept stay known.
-    since = {name: value for name in ("other", "instructions", "is_several") if (value := getattr(choice, name))}
-    before = {name: getattr(choice, name) for name in ("labels", "answers", "hints")}
-    return {**before, **since, "text": None}
+def _known_by(choice: LabelChoice | None) -> dict[str, Any] | None:
+    """Return what a key has of a choice; nothing of one that the messages alone could ask, when most answers were paid for.
+
+    The messages say all that a choice says, and `answering_model` says how the embedded model scores it.
+    """
+    if choice is None or choice.other is not None or choice.instructions or choice.is_several:
+        return None
+    return {"labels": choice.labels, "answers": choice.answers, "hints": choice.hints, "text": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

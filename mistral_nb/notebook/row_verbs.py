@@ -161,6 +161,7 @@ def answered(
     from mistral_nb.engine.current import current_session
     from mistral_nb.engine.masked_column import masked_column
     from mistral_nb.engine.occasion import asked_through
+    from mistral_nb.notebook.embedded_notices import warn_of_guesses
     from mistral_nb.notebook.job_notices import warn_of_jobs
 
     chosen = checked(options)
@@ -198,6 +199,7 @@ def answered(
     if chosen["dry_run"]:
         return replace(session.receipt(plan), masked=report)
     warn_of_jobs(session, plan)
+    warn_of_guesses(task, model=plan.model, rows_per_request=chosen["rows_per_request"])
     with asked_through("accessor", verb=task.verb):
         run = session.run(plan)
     return executed(

@@ -73,13 +73,11 @@ class Filter:
             longest_text_tokens=_LONGEST_PACKED_TEXT_TOKENS,
         )
 
-    def _choice(self, text: str) -> LabelChoice | None:
-        if self.instructions:  # scores heed none
-            return None
+    def _choice(self, text: str) -> LabelChoice:
         # Of 42 texts and three conditions, which half of them met, local-small scored 30 right this way (2026-11). Of 24 others it
         # wrote that none met the condition, which was right for 12.
         question = f"{text} Question: Is it true that this text {self.condition}?"
-        return LabelChoice(text=question, labels=(_YES, _NO))
+        return LabelChoice(text=question, labels=(_YES, _NO), instructions=self.instructions)
 
 
 def filter_task(condition: Any, *, instructions: str | None = None) -> Filter:

@@ -124,10 +124,6 @@ class LabelSet:
         ]
         return tuple(hints) if any(hints) else ()
 
-    def are_named_in(self, instructions: str) -> bool:
-        """Whether a sentence of the instructions says something of a single label."""
-        return any(self._said_of_labels(instructions).values())
-
     def _said_of_labels(self, instructions: str) -> Mapping[str, list[str]]:
         said: dict[str, list[str]] = {name: [] for name in self.names}
         for sentence in _SENTENCE_ENDS.split(instructions):

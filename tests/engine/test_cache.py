@@ -397,6 +397,12 @@ class TestKey:
         """A changed key would make every user pay again; raise KEY_VERSION on purpose instead."""
         assert key().hex()[:16] == "37dd7943cd01783a"
 
+    @pytest.mark.parametrize("more", [{"other": "b"}, {"instructions": "Be strict."}, {"is_several": True}], ids=list)
+    def test_a_choice_that_the_messages_say_as_well_leaves_it_as_it_was_without_one(self, more: dict[str, Any]) -> None:
+        choice = LabelChoice(text="", labels=("a", "b"), **more)
+
+        assert key(request=replace(REQUEST, choice=choice)) == key()
+
     def test_a_request_that_is_no_json_is_refused(self) -> None:
         with pytest.raises(TypeError, match="which is not JSON"):
             key(request=replace(REQUEST, options={"n": object()}))

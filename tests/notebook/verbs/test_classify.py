@@ -260,6 +260,18 @@ class TestOnTheEmbeddedModel:
         assert {name for name, applies in frame["confidence"][0].items() if applies > 0.5} == {"billing", "delivery"}
         assert frame["rationale"].str.len()[0] > 0
 
+    def test_several_labels_are_columns_as_well(self) -> None:
+        texts = ["My invoice has a refund that is wrong. And the courier lost my parcel."]
+        frame = classified(texts, DESCRIBED, multi_label="columns")
+
+        assert frame.iloc[0].to_dict() == {name: name in {"billing", "delivery"} for name in DESCRIBED}
+
+    def test_rows_that_share_a_request_are_written_which_is_said(self) -> None:
+        with pytest.warns(UserWarning, match="Leave rows_per_request out"):
+            labels = classified(["I was charged twice", "My parcel is late"], DESCRIBED, rows_per_request=2)
+
+        assert labels.isin(list(DESCRIBED)).all()
+
     def test_a_text_that_no_label_fits_is_another(self) -> None:
         texts = ["I was charged twice, the invoice is wrong", "The cat sleeps on the roof"]
 
