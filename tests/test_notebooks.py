@@ -1,37 +1,19 @@
 """The notebooks run offline on the embedded model, and whatever does not depend on a model's words is as saved."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from mistral_nb.shipped_notebooks import fingerprint
+from tests.checked_notebook import ROOT, check_notebook
 
-ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_gives_what_it_shows(notebook: Path, embedded: Path) -> None:
-    # Not measured for coverage, which would take half as long again: what notebooks run, other tests run too.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    environment = {**inherited, "MISTRAL_NB_HOME": str(embedded), "MISTRAL_NB_MODEL": "local-tiny"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--nbval",
-        "--nbval-current-env",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "tests.saved_outputs",
-        str(notebook),
-    ]
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    ended = check_notebook(notebook, MISTRAL_NB_HOME=str(embedded), MISTRAL_NB_MODEL="local-tiny")
 
     assert ended.returncode == 0, ended.stdout[-6000:]
 

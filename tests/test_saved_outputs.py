@@ -1,14 +1,13 @@
 """What counts as an output that is older than the code, and what as another model's words."""
 
 import copy
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
+from tests.checked_notebook import check_notebook
 from tests.saved_outputs import facts
 
 ANSWER = (
@@ -81,14 +80,7 @@ def test_a_notebook_with_an_outdated_answer_fails(tmp_path: Path) -> None:
     older = {"text/html": ANSWER.replace("tokens read", "tokens in"), "text/plain": ""}
     cell.outputs = [nbformat.v4.new_output("display_data", older)]
     nbformat.write(nbformat.v4.new_notebook(cells=[cell]), tmp_path / "old.ipynb")
-    nbval = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "-p", "no:cacheprovider"]
-    ended = subprocess.run(
-        [*nbval, "-p", "tests.saved_outputs", str(tmp_path / "old.ipynb")],
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ended = check_notebook(tmp_path / "old.ipynb")
 
     assert ended.returncode == 1
     assert "save them anew: python -m tests.save_notebooks old.ipynb" in ended.stdout
