@@ -5,6 +5,7 @@ the SDK's client understands and Python's own look-up does not.
 Promises: decided once per client, not per request, and for the rows' own wire as the SDK's client decides.
 """
 
+import functools
 import ipaddress
 import os
 from typing import TYPE_CHECKING
@@ -56,25 +57,39 @@ def unusable_proxy(proxy: str) -> CannotConnect:
 def tls_context() -> "ssl.SSLContext":
     """Return what servers are verified with: SSL_CERT_FILE or SSL_CERT_DIR where set, else the system's own store.
 
+    Clients share it until other files are named or these are changed: reading certificates takes as long as a short answer.
+
     Raises
     ------
     CannotConnect
         The file of certificates can't be read.
     """
-    import httpx2
-
+    names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
     try:
-        context = httpx2.create_ssl_context()
+        return _tls_context(tuple((os.environ[name], _changed_ns(os.environ[name])) for name in names))
     except OSError as error:
         said = error.strerror or str(error)
-    else:
-        context.set_alpn_protocols(["http/1.1"])
-        return context
-    names = [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)]
     raise CannotConnect(
         f"The certificates of {' and '.join(f'{name}={os.environ[name]!r}' for name in names)} can't be read: {said}.",
         f"Correct or unset {' and '.join(names)}.",
     )
+
+
+@functools.lru_cache(maxsize=1)
+def _tls_context(certificates: tuple[tuple[str, int], ...]) -> "ssl.SSLContext":
+    import httpx2
+
+    context = httpx2.create_ssl_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _changed_ns(path: str) -> int:
+    """Return when it was changed; 0 of what is not there, of which those who read it tell."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _is_in_network(host: str, no_proxy: str) -> bool:

@@ -168,6 +168,8 @@ class SdkClient:
             # A function even when there is no key: for None the SDK would send the key of the environment.
             api_key=lambda: key.reveal() if key else None,
             server_url=self.endpoint.address,
+            # In the place of one that the SDK would make, and read the certificates for, though nobody uses it.
+            client=httpx2.Client(transport=httpx2.BaseTransport(), trust_env=False),
             async_client=self._http,
             debug_logger=_ScrubbedLogger(self.endpoint.scrubbed) if os.environ.get(DEBUG_VARIABLE) else None,
             timeout_ms=max(1, round(self.timeout_seconds * 1000)),

@@ -153,17 +153,20 @@ def test_only_http_proxies_are_for_every_client(proxy: str, expected: bool) -> N
     assert is_http_proxy(proxy) is expected
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
+def make_certificate(file: Path) -> Path:
     """Make a certificate for 127.0.0.1 that nobody knows; its key is beside it."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("no openssl to make a certificate with")
-    file = tmp_path / "own.pem"
     made = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=loopback"]
-    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(tmp_path / "own.key"), "-out", str(file)]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(file.with_suffix(".key")), "-out", str(file)]
     subprocess.run([openssl, *made, *names], check=True, capture_output=True)
     return file
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    return make_certificate(tmp_path / "own.pem")
 
 
 async def tls_answer(certificate: Path, call: str) -> Completion:
@@ -186,6 +189,18 @@ def test_a_certificate_that_the_environment_names_is_accepted(
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
 
     assert asyncio.run(tls_answer(certificate, call)).text == "Hello."
+
+
+def test_a_file_of_certificates_is_read_again_when_it_has_changed(
+    certificate: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = make_certificate(tmp_path / "company.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    with pytest.raises(CannotConnect, match="TLS failed"):
+        asyncio.run(tls_answer(certificate, CALLS[0]))
+    shutil.copy(certificate, file)
+
+    assert asyncio.run(tls_answer(certificate, CALLS[0])).text == "Hello."
 
 
 @pytest.mark.parametrize("call", CALLS)
