@@ -19,7 +19,7 @@ from IPython.utils.capture import capture_output
 import mistral_nb
 from mistral_nb import price_list, settings
 from mistral_nb.backends.embedded.weights import weights_path
-from mistral_nb.engine import account, audit, batches, current, events, provider, tokens
+from mistral_nb.engine import account, audit, batches, current, database, events, provider, tokens
 from mistral_nb.engine import session as session_module
 from mistral_nb.engine.batch_run import Polling
 from mistral_nb.engine.limiter import Limiter
@@ -31,6 +31,9 @@ DEFAULT_HOME = settings.current_settings().home
 
 # Some tests are about Ctrl-C, which a shell that runs them in the background has its children ignore.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A new file waits three times for the disk, and nearly each test makes one.
+database._SYNCHRONOUS = "OFF"
 
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile(

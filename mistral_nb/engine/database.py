@@ -21,6 +21,7 @@ from mistral_nb.errors import CacheProblem
 
 APPLICATION_ID = 0x4D4E4231  # "MNB1": tells our file from any other SQLite file
 SCHEMA_VERSION = 5
+_SYNCHRONOUS = "NORMAL"  # tests, which no power cut is the end of, do not wait for the disk
 _BUSY_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.01
 # 16 MB. A checkpoint waits for the disk, and writes each changed page once however often it was changed: SQLite's own 1000 make
@@ -254,7 +255,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection) -> None:
     """Make the tables in a new file; refuse a file that is somebody else's or from a later version."""
-    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute(f"PRAGMA synchronous={_SYNCHRONOUS}")
     connection.execute(f"PRAGMA wal_autocheckpoint={_PAGES_BETWEEN_CHECKPOINTS}")
     if _identity(connection) != (APPLICATION_ID, SCHEMA_VERSION):
         _make_tables(connection)

@@ -160,6 +160,19 @@ def test_the_file_and_its_journal_are_private(open_cache: OpenCache, path: Path)
     assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
 
 
+def test_a_commit_is_in_the_journal_and_a_checkpoint_on_the_disk_so_that_no_power_cut_damages_the_file(
+    path: Path,
+) -> None:
+    program = (
+        "import sys, pathlib; from mistral_nb.engine.database import Database\n"
+        "with Database(pathlib.Path(sys.argv[1])).reading() as connection:\n"
+        "    print(*(connection.execute(f'PRAGMA {name}').fetchone()[0] for name in ('journal_mode', 'synchronous')))"
+    )
+    asked = subprocess.run([sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=True)
+
+    assert asked.stdout.split() == ["wal", "1"]  # 1 is NORMAL
+
+
 def test_the_file_holds_no_prompt(open_cache: OpenCache, path: Path) -> None:
     cache = open_cache()
     cache.put({key("Hello"): ANSWER})
