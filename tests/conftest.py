@@ -35,6 +35,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # A new file waits three times for the disk, and nearly each test makes one.
 database._SYNCHRONOUS = "OFF"
 
+# The embedded models of test processes that run side by side share the cores: with a thread for each core in each of them, they
+# spend half as much processor time again on waiting for one another.
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // int(workers))))
+
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile(
     "without a clock", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

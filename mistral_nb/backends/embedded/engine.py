@@ -252,7 +252,10 @@ def _load(path: Path, **settings: Any) -> Any:
 
 
 def _threads() -> int:
-    """Return how many threads generate: the cores this process may use, and no more than eight."""
+    """Return how many threads generate: OMP_NUM_THREADS, or else the cores this process may use, and no more than eight."""
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if wanted.isdecimal() and int(wanted):
+        return int(wanted)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, min(8, cores or 1))
 

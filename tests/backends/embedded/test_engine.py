@@ -60,6 +60,21 @@ def test_its_threads_do_not_spin(tiny: Path) -> None:
     assert run(script, environment=environment) == "1000"
 
 
+@pytest.mark.parametrize("wanted", ["1", "3", " 2,1"])
+def test_it_works_on_as_many_cores_as_the_environment_says(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+
+    assert engine_module._threads() == int(wanted.partition(",")[0])
+
+
+@pytest.mark.parametrize("wanted", ["", "0", "-1", "many"])
+def test_otherwise_it_works_on_those_that_it_may_use_up_to_eight(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(12)), raising=False)
+
+    assert engine_module._threads() == 8
+
+
 def test_a_model_that_never_answered_can_be_let_go(tiny: Path, embed: Path) -> None:
     script = """
     ChatEngine(Path(sys.argv[1]), context_tokens=512).close()
