@@ -33,7 +33,7 @@ class LabelChoice:
     other
         The one of the labels for texts that none of the others fits; None where each text gets one of the others.
     instructions
-        What else to mind, in words.
+        What else to mind, in words, as far as it is no hint. Scores don't heed it: small models that read it judged worse.
     is_several
         Whether any number of the labels may apply, also none.
     """

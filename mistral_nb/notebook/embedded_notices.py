@@ -29,9 +29,9 @@ def warn_of_guesses(task: "RowTask", *, model: str, rows_per_request: Any) -> No
         )
     elif choice.instructions and not _describes_a_label(choice):
         _warn(
-            f"{model} scores labels, and these instructions change few of its answers: {choice.instructions[:80]!r}.\n"
-            'Sentences that name one label count, e.g. instructions="A complaint about a price is billing."; so do descriptions '
-            "of labels, and examples. A hosted model follows instructions."
+            f"{model} scores labels, which these instructions do not change: {choice.instructions[:80]!r}.\n"
+            'In classify, sentences that name one label count, e.g. instructions="A complaint about a price is billing."; so do '
+            "descriptions of labels, and examples. A hosted model follows instructions."
         )
 
 

@@ -75,7 +75,8 @@ class Filter:
 
     def _choice(self, text: str) -> LabelChoice:
         # Of 42 texts and three conditions, which half of them met, local-small scored 30 right this way (2026-11). Of 24 others it
-        # wrote that none met the condition, which was right for 12.
+        # wrote that none met the condition, which was right for 12. Of 120
+        # more 86 were right, and 71 with instructions in the prompt: so it has none.
         question = f"{text} Question: Is it true that this text {self.condition}?"
         return LabelChoice(text=question, labels=(_YES, _NO), instructions=self.instructions)
 

@@ -51,7 +51,7 @@ def test_rows_that_are_asked_alone_are_not(verb: str, rows_per_request: Any) -> 
     ],
     ids=TASKS,
 )
-def test_instructions_that_describe_no_label_change_little(task: Any) -> None:
+def test_instructions_that_describe_no_label_change_nothing(task: Any) -> None:
     (text,) = said(task)
 
     assert "'Be strict.'" in text

@@ -201,7 +201,6 @@ class LabelChoiceRequest(_Strict):
     labels: list[str] = Field(min_length=2)
     hints: list[list[str]] = []
     other: str | None = None
-    instructions: str = ""
     is_several: bool = False
 
 

@@ -193,8 +193,8 @@ class EmbeddedBackend:
         model = request.model
         await self._check(model)
         await self._check(EMBEDDING_MODEL)
-        body = asdict(choice) | {"model": model}
-        del body["answers"]
+        unsent = {"answers", "instructions"}
+        body = {"model": model} | {name: value for name, value in asdict(choice).items() if name not in unsent}
         reply = await self._answer(lambda connection: connection.api.rows.post_json(CHOICES_PATH, body, model=model))
         scored = json_object(reply.body)
         stands_for = dict(zip(choice.labels, choice.answers or choice.labels, strict=True))

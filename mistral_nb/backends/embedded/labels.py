@@ -19,15 +19,14 @@ NextTokenLogProbabilities = Callable[[str], Mapping[str, float]]
 Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 
 # Part of what an answer depends on: a cache that keeps answers must forget them when this changes.
-METHOD_VERSION = 3
+METHOD_VERSION = 4
 
 # With 20 labels the small models' opinion made the answer worse than the embedding alone, and cost 30 times as much.
 MOST_LABELS_IN_PROMPT = 10
 
-# Byte-level tokenizers make at most one token of a byte, so a prompt has at most 3,600 tokens; English has about 4 bytes a token.
+# Byte-level tokenizers make at most one token of a byte, so a prompt has at most 3,100 tokens; English has about 4 bytes a token.
 TEXT_BYTES_IN_PROMPT = 1500
 LABEL_BYTES_IN_PROMPT = 150
-INSTRUCTION_BYTES_IN_PROMPT = 500
 
 # MiniLM reads 512 word pieces, two of them its own marks, and makes at most one of a decomposed character.
 CHARACTERS_IN_EMBEDDING = 500
@@ -96,11 +95,9 @@ class LabelChooser:
         For each label, texts that say more of it, such as a description or examples; empty where there are none. With one
         example for each of 20 intents of bank customers the embedding was right for 0.82 of the texts instead of 0.74, with
         two for 0.85, with five for 0.87 (eight choices of intents, 2026-11).
-    instructions
-        What else to mind. The language model reads it; the embedding does not, so that it changes few answers.
     next_token_log_probabilities
         Returns, for a prompt, the texts of the most probable next tokens (some hundreds) with their log-probabilities. Asked
-        13 times here and at most once per text, where it can change the answer; never with more than 10 labels.
+        13 times here and at most once per text, or part of one, where it can change the answer; never with more than 10 labels.
     embed
         Returns one vector of length 1 for each text. Asked once here and once per text.
 
@@ -122,7 +119,6 @@ class LabelChooser:
         *,
         hints: Sequence[Sequence[str]] = (),
         other: str | None = None,
-        instructions: str = "",
         next_token_log_probabilities: NextTokenLogProbabilities,
         embed: Embed,
     ) -> None:
@@ -142,7 +138,6 @@ class LabelChooser:
         self._other = other
         self._named = tuple(label for label in labels if label != other)
         self._hints = [found for label, found in zip(labels, hints, strict=True) if label != other] if hints else []
-        self._instructions = _bounded_bytes(_one_line(instructions), INSTRUCTION_BYTES_IN_PROMPT)
         self._next_token = next_token_log_probabilities
         self._embed = embed
         self._names = _readable_names(self._named)
@@ -235,8 +230,7 @@ class LabelChooser:
 
     def _label_log_probabilities(self, text: str) -> list[float]:
         names = [_bounded_bytes(name, LABEL_BYTES_IN_PROMPT) for name in self._names]
-        said = f"\n\n{self._instructions}" if self._instructions else ""
-        prompt = f"Labels: {', '.join(names)}{said}\n\nText: {_for_prompt(text)}\nLabel:"
+        prompt = f"Labels: {', '.join(names)}\n\nText: {_for_prompt(text)}\nLabel:"
         return label_log_probabilities(self._next_token(prompt), names)
 
 

@@ -22,8 +22,8 @@ EMBEDDING_MODEL = "local-embed"
 KEPT_LABEL_SETS = 64
 
 _Engine = TypeVar("_Engine", ChatEngine, EmbeddingEngine)
-# The model's name, the labels, what says more of each, the label of all other texts, and what else to mind.
-_LabelSetKey = tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...], str | None, str]
+# The model's name, the labels, what says more of each, and the label of all other texts.
+_LabelSetKey = tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...], str | None]
 
 
 class LoadedModels:
@@ -73,7 +73,7 @@ class LoadedModels:
 
         def choose() -> tuple[LabelScores | SeveralLabelScores, int]:
             hints = tuple(map(tuple, asked.hints))
-            key = (asked.model, tuple(asked.labels), hints, asked.other, asked.instructions)
+            key = (asked.model, tuple(asked.labels), hints, asked.other)
             if key not in self._label_sets:
                 self._label_sets[key] = _LabelSet(asked, chat, embedding)
                 if len(self._label_sets) > KEPT_LABEL_SETS:
@@ -151,7 +151,6 @@ class _LabelSet:
             asked.labels,
             hints=asked.hints,
             other=asked.other,
-            instructions=asked.instructions,
             next_token_log_probabilities=self._next_token,
             embed=self._embed,
         )

@@ -34,8 +34,8 @@ def filter(  # noqa: A001  # the verb's name
 
     Notes
     -----
-    The embedded model scores "yes" and "no", unless there are `instructions`, and is often wrong: offline, `classify` with two
-    labels finds a topic more often. A condition that goes on from "this text …" is understood best.
+    The embedded model scores "yes" and "no", whatever the `instructions`, and is often wrong: offline, `classify` with two labels
+    finds a topic more often. A condition that goes on from "this text …" is understood best.
 
     Examples
     --------

@@ -31,7 +31,8 @@ def sentiment(
     confidence, votes
         As in `classify`; not with `aspects`.
     instructions
-        What else to mind, e.g. ``"Irony counts as what is meant."``
+        What else to mind, e.g. ``"Irony counts as what is meant."`` The embedded model's scores do not change with it; a warning
+        says so.
 
     Returns
     -------

@@ -159,13 +159,6 @@ class TestSeveral:
         assert list(scores.labels) == [name for name, applies in scores.probabilities.items() if applies > 0.5]
 
 
-def test_the_language_model_reads_instructions_on_one_line() -> None:
-    models = ToyModels(near=ALIKE)
-    models.chooser(["right", "wrong"], instructions="Irony\ncounts.").choose("hm")
-
-    assert all(prompt.startswith("Labels: right, wrong\n\nIrony counts.\n\nText: ") for prompt in models.prompts)
-
-
 def test_a_text_costs_one_prompt_and_one_embedding() -> None:
     models = ToyModels(near=ALIKE)
     chooser = models.chooser(TOPICS)
