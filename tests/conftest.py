@@ -47,6 +47,19 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("without a clock")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that no process waits for another one at the end, and leave together what shares a server."""
+    longest = {"test_quality.py", "test_notebooks.py", "test_examples.py"}
+    shared = {"chromium", "embedded_home"}
+
+    def turn(item: pytest.Item) -> int:
+        if item.path.name in longest:
+            return 0
+        return 1 if shared.intersection(getattr(item, "fixturenames", ())) else 2
+
+    items.sort(key=turn)
+
+
 @pytest.fixture(autouse=True)
 def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Isolate settings, cache and session of each test."""
