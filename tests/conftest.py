@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import capture_output
+from traitlets.config import Config
 
 import mistral_nb
 from mistral_nb import price_list, settings
@@ -205,15 +206,21 @@ def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shell() -> Iterator[InteractiveShell]:
-    """A real IPython shell with the extension loaded, as in a terminal."""
-    shell = InteractiveShell.instance()
-    with capture_output():
-        shell.run_line_magic("load_ext", "mistral_nb")
-    yield shell
-    with capture_output():
-        shell.run_line_magic("unload_ext", "mistral_nb")
+def bare_shell() -> Iterator[InteractiveShell]:
+    """A real IPython shell, as in a terminal."""
+    # Without the user's own history, which is not for tests to write to, and for which IPython would leave a connection open.
+    yield InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
     InteractiveShell.clear_instance()
+
+
+@pytest.fixture
+def shell(bare_shell: InteractiveShell) -> Iterator[InteractiveShell]:
+    """The same with the extension loaded."""
+    with capture_output():
+        bare_shell.run_line_magic("load_ext", "mistral_nb")
+    yield bare_shell
+    with capture_output():
+        bare_shell.run_line_magic("unload_ext", "mistral_nb")
 
 
 @pytest.fixture

@@ -5,4 +5,4 @@ The package that checks them builds 38 grammars when it is imported, which takes
 
 import sys
 
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None is how Python forbids an import

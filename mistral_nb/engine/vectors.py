@@ -134,10 +134,10 @@ def _directions(values: "Sequence[bytes | None]") -> "Floats":
     """Return the vectors at length 1: float32, shape (vectors, dimensions); one of nothing but zeros stays as it is."""
     import numpy as np
 
-    matrix = np.frombuffer(b"".join(value for value in values if value is not None), dtype=_FLOAT32)
-    matrix = matrix.reshape(len(values), -1)
+    numbers = np.frombuffer(b"".join(value for value in values if value is not None), dtype=_FLOAT32)
+    matrix = numbers.reshape(len(values), -1)
     lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
-    directions: Floats = matrix / np.where(lengths > 0, lengths, 1)
+    directions: Floats = (matrix / np.where(lengths > 0, lengths, 1)).astype(_FLOAT32, copy=False)
     return directions
 
 

@@ -245,7 +245,12 @@ async def main():
     print(bool((await backend.complete_row(CompletionRequest(model="local-tiny", messages=messages, max_tokens=3))).text))
     await backend.aclose()
 
-threading.Thread(target=lambda: asyncio.run(main())).start()
+def run():  # not asyncio.run, which starts a thread at its end
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(main())
+    loop.close()
+
+threading.Thread(target=run).start()
 """
         ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 

@@ -207,7 +207,13 @@ def test_a_forked_process_takes_a_lease_of_its_own(home: Path) -> None:
         """
     )
     ended = subprocess.run(
-        [sys.executable, "-c", script, str(home)], capture_output=True, text=True, cwd=ROOT, timeout=60, check=True
+        # From 3.12 on Python warns of every fork of a process with threads, as libraries have them.
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", script, str(home)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+        check=True,
     )
 
     assert (ended.stdout.strip(), ended.stderr) == ("True", "")

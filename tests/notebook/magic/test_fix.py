@@ -100,15 +100,11 @@ class TestAsking:
             line(shell, "fix")
 
 
-def test_a_failure_from_before_the_extension_was_loaded_is_known(api: FakeApi) -> None:
-    shell = InteractiveShell.instance()
-    try:
-        with capture_output():
-            shell.run_cell("total = 1 / 0")
-            shell.run_line_magic("load_ext", "mistral_nb")
-        line(shell, "fix")
-    finally:
-        InteractiveShell.clear_instance()
+def test_a_failure_from_before_the_extension_was_loaded_is_known(api: FakeApi, bare_shell: InteractiveShell) -> None:
+    with capture_output():
+        bare_shell.run_cell("total = 1 / 0")
+        bare_shell.run_line_magic("load_ext", "mistral_nb")
+    line(bare_shell, "fix")
 
     assert "```python\ntotal = 1 / 0\n```" in question(api)
 
