@@ -33,7 +33,9 @@ class LabelChoice:
     other
         The one of the labels for texts that none of the others fits; None where each text gets one of the others.
     instructions
-        What else to mind, in words, as far as it is no hint. Scores don't heed it: small models that read it judged worse.
+        What else to mind, in words. Scores don't heed it: small models that read it judged worse.
+    are_instructions_hints
+        Whether part of the instructions is among the hints, which scores do heed.
     is_several
         Whether any number of the labels may apply, also none.
     """
@@ -44,6 +46,7 @@ class LabelChoice:
     hints: tuple[tuple[str, ...], ...] = ()
     other: str | None = None
     instructions: str = ""
+    are_instructions_hints: bool = False
     is_several: bool = False
 
 

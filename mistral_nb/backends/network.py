@@ -57,7 +57,8 @@ def unusable_proxy(proxy: str) -> CannotConnect:
 def tls_context() -> "ssl.SSLContext":
     """Return what servers are verified with: SSL_CERT_FILE or SSL_CERT_DIR where set, else the system's own store.
 
-    Clients share it until other files are named or these are changed: reading certificates takes as long as a short answer.
+    Clients share it until another file or folder is named or the file is changed: reading certificates takes as long as a short
+    answer.
 
     Raises
     ------

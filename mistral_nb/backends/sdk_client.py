@@ -109,7 +109,7 @@ class SdkClient:
         sdk, http = self._sdk, self._http
         self._sdk = self._http = None
         if sdk is not None and (idle := sdk.sdk_configuration.client) is not None:
-            idle.close()  # the sync client that the SDK makes in any case
+            idle.close()  # the one in the place of the SDK's own
         if http is not None:
             await http.aclose()
 

@@ -75,7 +75,7 @@ class BatchReader:
             kept |= counting
         if kept:
             self._cache.put(kept)
-        most_rows = self._plan.options.rows_per_request
+        most_rows = self._plan.most_rows_of_kept
         for key, answer in kept.items():
             if key in self._number_of and (most_rows is None or answer.rows_per_request <= most_rows):
                 self._plan.settle(self._number_of[key], answer.value)

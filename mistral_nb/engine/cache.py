@@ -15,8 +15,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mistral_nb.completion import LabelChoice, RowRequest, TokenUsage
+from mistral_nb.completion import RowRequest, TokenUsage
 from mistral_nb.engine.database import Database, shrink, used_bytes
+from mistral_nb.settings import is_local
 
 KEY_VERSION = 2
 _KEYS_PER_QUERY = 1000
@@ -56,7 +57,7 @@ def answer_keys(
         "answering_model": answering_model,
         "prompt_version": prompt_version,
         "body": request.body(),
-        "choice": _known_by(request.choice),
+        "choice": _known_by(request),
     }
     frame = json.dumps(question, ensure_ascii=True, sort_keys=True, separators=(",", ":"), default=_unserializable)
     begun = hashlib.sha256(hashlib.sha256(frame.encode("ascii")).digest())
@@ -69,14 +70,18 @@ def answer_keys(
     return key
 
 
-def _known_by(choice: LabelChoice | None) -> dict[str, Any] | None:
-    """Return what a key has of a choice; nothing of one that the messages alone could ask, when most answers were paid for.
+def _known_by(request: RowRequest) -> dict[str, Any] | None:
+    """Return what a key has of a choice: all that the embedded model scores.
 
-    The messages say all that a choice says, and `answering_model` says how the embedded model scores it.
+    Of a hosted model, which reads the messages alone, nothing of a choice that had no part in keys when most answers were paid for.
     """
-    if choice is None or choice.other is not None or choice.instructions or choice.is_several:
+    choice = request.choice
+    if choice is None:
         return None
-    return {"labels": choice.labels, "answers": choice.answers, "hints": choice.hints, "text": None}
+    known = {"labels": choice.labels, "answers": choice.answers, "hints": choice.hints, "text": None}
+    if is_local(request.model):
+        return known | {"other": choice.other, "is_several": choice.is_several}
+    return None if choice.other is not None or choice.instructions or choice.is_several else known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from mistral_nb.engine.cache import AnswerCache, KeptAnswer, answer_keys
 from mistral_nb.engine.rows import DistinctTexts, RowsProgress, RowTask, RunOptions, TextBoundTask
 from mistral_nb.engine.tokens import estimated_tokens
 from mistral_nb.errors import AnswerProblem, MistralNotebookError
+from mistral_nb.settings import is_local
 
 # Fewer rows than this save too little to give up being answered alone.
 FEWEST_PACKED_ROWS = 16
@@ -64,6 +65,11 @@ class RowsPlan:
 
     def __post_init__(self) -> None:
         self._text_bound = self.task if isinstance(self.task, TextBoundTask) else None
+
+    @property
+    def most_rows_of_kept(self) -> int | None:
+        """With how many rows an answer may have shared its request to count as kept; None for any number."""
+        return _most_rows_of_kept(self.task, self.model, self.options)
 
     def packs_up_to(self, *, requests_at_once: int | None, backend_packs: bool) -> int:
         """Return how many rows go into one request.
@@ -243,6 +249,15 @@ class _Unanswered:
 UNANSWERED = _Unanswered()
 
 
+def _most_rows_of_kept(task: RowTask, model: str, options: RunOptions) -> int | None:
+    """Return with how many rows a kept answer may have shared its request; None for any number."""
+    if task.packing is None:
+        return 1
+    if options.rows_per_request is None and is_local(model) and not task.packing.rows_are_independent:
+        return 1  # what the embedded model writes for many rows is worse, and asked for only by who says so
+    return options.rows_per_request
+
+
 def plan_rows(
     task: RowTask,
     texts: DistinctTexts,
@@ -271,7 +286,7 @@ def plan_rows(
         )
         keys = [key_of(text) for text in texts.texts]
         if not options.refreshes:
-            kept = cache.found(keys, rows_per_request=options.rows_per_request)
+            kept = cache.found(keys, rows_per_request=_most_rows_of_kept(task, model, options))
             values = [kept.values.get(key, UNANSWERED) for key in keys]
             kept_usage = kept.usage
     missing = len(texts.numbers) - int(has_text.sum())

@@ -56,9 +56,7 @@ class SharedQuestions:
         if not self._are_shared:
             return list(numbers)
         keys, mine = self._plan.keys, []
-        found = self._cache.found(
-            [keys[number] for number in numbers], rows_per_request=self._plan.options.rows_per_request
-        )
+        found = self._cache.found([keys[number] for number in numbers], rows_per_request=self._plan.most_rows_of_kept)
         self._plan.kept_usage += found.usage
         for number in numbers:
             key = keys[number]
@@ -90,7 +88,7 @@ class SharedQuestions:
         if self._has_left:
             return
         self.waiting -= 1
-        most_rows = self._plan.options.rows_per_request
+        most_rows = self._plan.most_rows_of_kept
         if answer is not None and (most_rows is None or answer.rows_per_request <= most_rows):
             self._plan.kept_usage += answer.usage
             self._on_answer(number, answer.value)

@@ -78,6 +78,7 @@ def cascaded(
     from mistral_nb.engine.occasion import asked_through
     from mistral_nb.engine.telemetry import occasion_now
     from mistral_nb.notebook.confidence import confidence_source, deciding_source
+    from mistral_nb.notebook.embedded_notices import warn_of_guesses
     from mistral_nb.notebook.job_notices import warn_of_jobs
 
     chosen = checked(options)
@@ -115,6 +116,8 @@ def cascaded(
     if is_dry_run:
         return replace(run.receipt(), masked=None if masked is None else masked.report)
     warn_of_jobs(session, run.first_plan)
+    for model in (first, second):
+        warn_of_guesses(task, model=model, rows_per_request=chosen["rows_per_request"])
 
     def again(rows: "pd.Series[Any]", same: VerbOptions) -> None:
         cascaded(rows, task, escalation, votes=votes, **same)

@@ -11,7 +11,6 @@ from mistral_nb.readers_code import readers_stacklevel
 from mistral_nb.settings import is_local
 
 if TYPE_CHECKING:
-    from mistral_nb.completion import LabelChoice
     from mistral_nb.engine.rows import RowTask
 
 
@@ -24,19 +23,16 @@ def warn_of_guesses(task: "RowTask", *, model: str, rows_per_request: Any) -> No
         return
     if rows_per_request != "auto" and rows_per_request > 1 and task.packing is not None:
         _warn(
-            f"{model} writes the labels of rows that share a request, and is then right little more often than by chance.\n"
+            f"{model} writes the labels of rows that share a request, and is then right less often, of many "
+            "choices hardly more than by chance.\n"
             "Leave rows_per_request out: each row's labels are scored, which takes less time as well."
         )
-    elif choice.instructions and not _describes_a_label(choice):
+    elif choice.instructions and not choice.are_instructions_hints:
         _warn(
             f"{model} scores labels, which these instructions do not change: {choice.instructions[:80]!r}.\n"
             'In classify, sentences that name one label count, e.g. instructions="A complaint about a price is billing."; so do '
             "descriptions of labels, and examples. A hosted model follows instructions."
         )
-
-
-def _describes_a_label(choice: "LabelChoice") -> bool:
-    return any(hint in choice.instructions for hints in choice.hints for hint in hints)
 
 
 def _warn(text: str) -> None:

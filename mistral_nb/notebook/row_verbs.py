@@ -199,7 +199,8 @@ def answered(
     if chosen["dry_run"]:
         return replace(session.receipt(plan), masked=report)
     warn_of_jobs(session, plan)
-    warn_of_guesses(task, model=plan.model, rows_per_request=chosen["rows_per_request"])
+    if plan.unanswered:
+        warn_of_guesses(task, model=plan.model, rows_per_request=chosen["rows_per_request"])
     with asked_through("accessor", verb=task.verb):
         run = session.run(plan)
     return executed(

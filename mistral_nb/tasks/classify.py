@@ -154,11 +154,21 @@ class Classify:
     def _choice(self, text: str) -> LabelChoice | None:
         if self._votes:  # scores are the same each time
             return None
-        return label_choice(text, self.labels, hints=self._hints, instructions=self.instructions)
+        return label_choice(
+            text,
+            self.labels,
+            hints=self._hints,
+            instructions=self.instructions,
+            are_instructions_hints=self._are_instructions_hints,
+        )
 
     @cached_property
     def _hints(self) -> tuple[tuple[str, ...], ...]:
         return self.labels.hints(self.examples, self.instructions)
+
+    @cached_property
+    def _are_instructions_hints(self) -> bool:
+        return self.labels.are_described(self.instructions)
 
     @cached_property
     def _key_schema(self) -> JsonObject:

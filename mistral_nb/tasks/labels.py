@@ -26,9 +26,12 @@ _OTHER_DESCRIPTION = "none of the above fits"
 # 31 in letters; 4 to 9 of 10 in each set, and in a seventh, where beginnings such as "getting_" mislead, 6 of 24 (2026-11).
 _LONGEST_KEY = 16
 _SHORTEST_BEGINNING = 8
-# A label is a line of the prompt.
-_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+|\s*[\n;]\s*")
+# Not after the points of "e.g."
+_SENTENCE_ENDS = re.compile(r"(?<![.\s]\w\.)(?<=[.!?])\s+|\s*[\n;]\s*")
+# What a label is not, or when alone it is one, brings texts nearer to it that should keep away.
+_RESTRICTION = re.compile(r"\b(?:not|never|no|nor|only|unless|except|without|instead|rather)\b|n['’]t\b", re.IGNORECASE)
 _NO_WORD = re.compile(r"[\W_]+")
+# A label is a line of the prompt.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -114,7 +117,7 @@ class LabelSet:
 
     def hints(self, examples: "LabelledExamples", instructions: str = "") -> tuple[tuple[str, ...], ...]:
         """Return for each label the texts that say more of it, empty where there are none: its description, sentences of the
-        instructions that name it and no other label, and its examples.
+        instructions that name it and no other label (without "not", "only" and their like), and its examples.
         """
         said = self._said_of_labels(instructions)
         hints = [
@@ -125,12 +128,16 @@ class LabelSet:
         ]
         return tuple(hints) if any(hints) else ()
 
+    def are_described(self, instructions: str) -> bool:
+        """Whether a sentence of the instructions is a hint of a label."""
+        return any(self._said_of_labels(instructions).values())
+
     def _said_of_labels(self, instructions: str) -> Mapping[str, list[str]]:
         said: dict[str, list[str]] = {name: [] for name in self.names}
         for sentence in _SENTENCE_ENDS.split(instructions):
             words = f" {_NO_WORD.sub(' ', sentence.casefold())} "
             named = [name for name in self.names if f" {_NO_WORD.sub(' ', name.casefold())} " in words]
-            if len(named) == 1:
+            if len(named) == 1 and not _RESTRICTION.search(sentence):
                 said[named[0]].append(sentence)
         return said
 
@@ -159,7 +166,13 @@ NO_EXAMPLES = LabelledExamples()
 
 
 def label_choice(
-    text: str, labels: LabelSet, *, hints: tuple[tuple[str, ...], ...], instructions: str, is_several: bool = False
+    text: str,
+    labels: LabelSet,
+    *,
+    hints: tuple[tuple[str, ...], ...],
+    instructions: str,
+    are_instructions_hints: bool,
+    is_several: bool = False,
 ) -> LabelChoice:
     """Return the choice between the labels, for backends that can score them."""
     return LabelChoice(
@@ -169,6 +182,7 @@ def label_choice(
         hints=hints,
         other=labels.other,
         instructions=instructions,
+        are_instructions_hints=are_instructions_hints,
         is_several=is_several,
     )
 

@@ -84,18 +84,29 @@ class ClassifySeveral:
     def _choice(self, text: str) -> LabelChoice | None:
         if self.votes:  # scores are the same each time
             return None
-        return label_choice(text, self.labels, hints=self._hints, instructions=self.instructions, is_several=True)
+        return label_choice(
+            text,
+            self.labels,
+            hints=self._hints,
+            instructions=self.instructions,
+            are_instructions_hints=self._are_instructions_hints,
+            is_several=True,
+        )
 
     @cached_property
     def _hints(self) -> tuple[tuple[str, ...], ...]:
         return self.labels.hints(self.examples, self.instructions)
+
+    @cached_property
+    def _are_instructions_hints(self) -> bool:
+        return self.labels.are_described(self.instructions)
 
     def agrees(self, value: Any, other: Any) -> bool:
         return self._applying(value) == self._applying(other)
 
     @cached_property
     def packing(self) -> PackedRows | None:
-        if self.votes:
+        if self.votes or self.shows_confidence:
             return None
         more = f", and {_RATIONALE}" if self.rationale else ""
         return PackedRows(
@@ -124,7 +135,11 @@ class ClassifySeveral:
         more |= {"rationale": "str"} if self.rationale else {}
         if self.as_columns:
             return ColumnsOfRecords(dict.fromkeys(self.labels.names, "boolean") | more, self._cells)
-        return {"labels": several} | more if more else ColumnOfRecords(several, self._applying)
+        return (
+            ColumnsOfRecords({"labels": several} | more, self._record)
+            if more
+            else ColumnOfRecords(several, self._applying)
+        )
 
     @property
     def _most_tokens(self) -> int:
@@ -208,6 +223,9 @@ class ClassifySeveral:
         return {name: more[name] for name in ("confidence", "rationale") if name in more} | {
             name: name in applying for name in self.labels.names
         }
+
+    def _record(self, value: Any) -> Mapping[str, Any]:
+        return value if isinstance(value, Mapping) else {"labels": value}
 
     def _applying(self, value: Any) -> list[str]:
         return list(value["labels"] if isinstance(value, Mapping) else value)

@@ -34,6 +34,10 @@ class Sentiment(Classify):
         # The descriptions tell a reader; they are no texts that such a sentiment is found in. Neither are instructions.
         return ()
 
+    @property
+    def _are_instructions_hints(self) -> bool:
+        return False
+
 
 def sentiment_labels(*, neutral: Any, mixed: Any) -> LabelSet:
     """Return "negative" and "positive" with those of the others that are wanted; InvalidOption for what is no boolean."""

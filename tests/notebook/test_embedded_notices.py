@@ -61,6 +61,23 @@ def test_instructions_that_describe_a_label_count() -> None:
     assert said(classify_task(LABELS, instructions="A complaint about a price is billing.")) == []
 
 
+@pytest.mark.parametrize(
+    "instructions", ["Be strict about invoices.", "Never choose billing for a late parcel.", "Only prices are billing."]
+)
+def test_instructions_that_share_a_word_with_a_label_or_say_what_it_is_not_do_not(instructions: str) -> None:
+    described = {"billing": "invoices", "delivery": None, "bug": None}
+
+    assert len(said(classify_task(described, instructions=instructions))) == 1
+
+
+def test_a_sentence_does_not_end_within_an_abbreviation() -> None:
+    task = classify_task(LABELS, instructions="A complaint, e.g. about a price, is billing.")
+    choice = task.request("", model="local-tiny").choice
+
+    assert choice is not None
+    assert choice.hints[0] == ("A complaint, e.g. about a price, is billing.",)
+
+
 @pytest.mark.parametrize("options", [{"instructions": "Be strict."}, {"rows_per_request": 10}], ids=list)
 def test_nothing_is_said_of_a_hosted_model(options: dict[str, Any]) -> None:
     task = classify_task(LABELS, instructions=options.get("instructions"))

@@ -53,6 +53,8 @@ MAX_DEATHS = 2
 # The connections of a process that ends are closed one after the other.
 DEATH_NOTICE_SECONDS = 0.3
 
+# Twice what 25 German words take, and far below what llama.cpp takes for a bound of a text.
+_MOST_CHARACTERS_OF_REASONS = 400
 _MOST_BYTES_OF_CHARACTER = 4
 CHOICES_PATH = "/v1/mistral_nb/label_choices"
 
@@ -193,7 +195,7 @@ class EmbeddedBackend:
         model = request.model
         await self._check(model)
         await self._check(EMBEDDING_MODEL)
-        unsent = {"answers", "instructions"}
+        unsent = {"answers", "instructions", "are_instructions_hints"}
         body = {"model": model} | {name: value for name, value in asdict(choice).items() if name not in unsent}
         reply = await self._answer(lambda connection: connection.api.rows.post_json(CHOICES_PATH, body, model=model))
         scored = json_object(reply.body)
@@ -331,8 +333,8 @@ def _with_labels(request: CompletionRequest, answer: JsonObject) -> CompletionRe
         # of which none has more tokens than bytes.
         for schema in _properties(form).values():
             if schema.get("type") == "string":
-                schema.setdefault("maxLength", most_tokens)
-        most_tokens *= 1 + _MOST_BYTES_OF_CHARACTER
+                schema.setdefault("maxLength", _MOST_CHARACTERS_OF_REASONS)
+                most_tokens += _MOST_CHARACTERS_OF_REASONS * _MOST_BYTES_OF_CHARACTER
     _properties(form).update({name: {"const": value} for name, value in answer.items()})
     return replace(request, response_format=form, max_tokens=most_tokens, choice=None, options={})
 

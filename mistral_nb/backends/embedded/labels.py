@@ -19,7 +19,7 @@ NextTokenLogProbabilities = Callable[[str], Mapping[str, float]]
 Embed = Callable[[Sequence[str]], Sequence[Sequence[float]]]
 
 # Part of what an answer depends on: a cache that keeps answers must forget them when this changes.
-METHOD_VERSION = 4
+METHOD_VERSION = 5
 
 # With 20 labels the small models' opinion made the answer worse than the embedding alone, and cost 30 times as much.
 MOST_LABELS_IN_PROMPT = 10

@@ -67,7 +67,8 @@ def classify(
         Why, in a sentence. It costs about 50 tokens for each text: ``dry_run=True`` shows how many in all.
     instructions
         What else to mind, in words, e.g. ``"A complaint about a price is billing."`` To the embedded model, sentences that name
-        one label are descriptions of it; others change nothing, and where none does a warning says so.
+        one label, and say neither "not" nor "only", are descriptions of it; others change nothing, and where none does a
+        warning says so.
 
     Returns
     -------

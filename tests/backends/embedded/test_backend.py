@@ -167,7 +167,7 @@ class TestIdentity:
     def test_the_answering_model_is_known_by_its_weights(self, embedded_home: Path) -> None:
         name = EmbeddedBackend(embedded_home).answering_model("local-tiny")
 
-        assert name == "local-tiny@b179c9523d0e6a0f/1+local-embed@6b9949a19e23b05c/4"
+        assert name == "local-tiny@b179c9523d0e6a0f/1+local-embed@6b9949a19e23b05c/5"
 
     def test_a_file_is_known_by_its_bytes(self, embedded_home: Path) -> None:
         (path,) = (embedded_home / "weights").glob("SmolLM2*.gguf")

@@ -286,3 +286,12 @@ class TestOnTheEmbeddedModel:
         instructions = "Anything about bicycles is L1. Anything about invoices is L2."
 
         assert classified(["my invoice is wrong"], ["L1", "L2"], instructions=instructions).tolist() == ["L2"]
+
+    def test_what_was_written_for_rows_that_shared_a_request_is_not_shown_where_labels_are_scored(self) -> None:
+        texts = ["My invoice is wrong.", "The courier lost my parcel."]
+        with pytest.warns(UserWarning, match="Leave rows_per_request out"):
+            classified(texts, DESCRIBED, multi_label=True, rows_per_request=2)
+        frame = classified(texts, DESCRIBED, multi_label=True, confidence=True)
+
+        assert frame["labels"].tolist() == [["billing"], ["delivery"]]
+        assert frame["confidence"].notna().all()
