@@ -172,13 +172,14 @@ def _start(home: Path, server_fingerprint: str, linger_seconds: float | None) ->
     finally:
         os.close(log)
     # Whoever ends first: this thread takes the exit status, so that no zombie is left behind.
-    threading.Thread(target=process.wait, daemon=True, name="mistral-nb-server-reaper").start()
+    with contextlib.suppress(RuntimeError):  # from Python 3.12 on no thread starts after the main one has ended
+        threading.Thread(target=process.wait, daemon=True, name="mistral-nb-server-reaper").start()
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         lease = _take_lease(home, server_fingerprint)
         if lease is not None:
             return lease
-        if process.returncode is not None:
+        if process.poll() is not None:
             raise EmbeddedServerFailed(
                 f"The embedded server ended at its start, with status {process.returncode}.\n{last_words(home)}".strip(),
                 'If the engine is damaged, install it again: pip install --force-reinstall "mistral_nb[local]"',
