@@ -83,6 +83,7 @@ class SharedBudget(Budget):
         self._others_hold, self.spent_usd = told["others_hold"], Decimal(told["spent_usd"])
         if told["lent_usd"] is None:
             self._refused_usd = least_usd
+            self._return_unneeded()  # two workers that each wait for what the other keeps would wait for ever
         else:
             self._refused_usd, self._others_hold = None, False
             self._lent_usd += Decimal(told["lent_usd"])

@@ -241,6 +241,29 @@ def test_what_a_lost_worker_had_borrowed_counts_as_spent() -> None:
     in_a_cluster(main)
 
 
+def test_workers_do_not_wait_for_what_the_other_keeps() -> None:
+    async def main(cluster: Cluster) -> None:
+        one, two = (
+            SharedBudget(cluster.line(name), "call", Decimal("0.2"), title="The budget", remedy="")
+            for name in ("one", "two")
+        )
+        small, large = Decimal("0.0125"), Decimal("0.3")
+        for share in (one, two):
+            share.hold(small)  # for which eight times as much is lent
+            await asyncio.sleep(0.1)
+            assert share.hold(small)
+        await asyncio.sleep(2)  # a loan is in use when it is looked at
+        for share in (one, two):
+            share.hold(large)
+            share.settle(small, Decimal(0))  # while more is asked for
+
+        async with asyncio.timeout(60):
+            sent = await asyncio.gather(*(spend(share, requests=1, most=large, cost=large) for share in (one, two)))
+        assert sent == [0, 0]
+
+    in_a_cluster(main)
+
+
 def test_a_reached_budget_says_what_all_have_spent() -> None:
     async def main(cluster: Cluster) -> None:
         one, two = (
