@@ -23,14 +23,7 @@ from mistral_nb.tasks.confidence import (
     key_probability,
 )
 from mistral_nb.tasks.json_forms import json_form, object_schema
-from mistral_nb.tasks.labels import (
-    NO_EXAMPLES,
-    LabelledExamples,
-    LabelSet,
-    label_choice,
-    label_set,
-    labelled_examples,
-)
+from mistral_nb.tasks.labels import NO_EXAMPLES, LabelHints, LabelledExamples, LabelSet, label_set, labelled_examples
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
 from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
@@ -154,21 +147,11 @@ class Classify:
     def _choice(self, text: str) -> LabelChoice | None:
         if self._votes:  # scores are the same each time
             return None
-        return label_choice(
-            text,
-            self.labels,
-            hints=self._hints,
-            instructions=self.instructions,
-            are_instructions_hints=self._are_instructions_hints,
-        )
+        return self.labels.choice(text, hints=self._hints, instructions=self.instructions)
 
     @cached_property
-    def _hints(self) -> tuple[tuple[str, ...], ...]:
+    def _hints(self) -> LabelHints:
         return self.labels.hints(self.examples, self.instructions)
-
-    @cached_property
-    def _are_instructions_hints(self) -> bool:
-        return self.labels.are_described(self.instructions)
 
     @cached_property
     def _key_schema(self) -> JsonObject:

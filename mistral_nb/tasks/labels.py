@@ -115,9 +115,9 @@ class LabelSet:
             )
         return found
 
-    def hints(self, examples: "LabelledExamples", instructions: str = "") -> tuple[tuple[str, ...], ...]:
-        """Return for each label the texts that say more of it, empty where there are none: its description, sentences of the
-        instructions that name it and no other label (without "not", "only" and their like), and its examples.
+    def hints(self, examples: "LabelledExamples", instructions: str = "") -> "LabelHints":
+        """Return for each label the texts that say more of it: its description, sentences of the instructions that name it and no
+        other label (without "not", "only" and their like), and its examples.
         """
         said = self._said_of_labels(instructions)
         hints = [
@@ -126,11 +126,22 @@ class LabelSet:
             else ()  # what it has in common is that nothing is
             for name, description in zip(self.names, self.descriptions, strict=True)
         ]
-        return tuple(hints) if any(hints) else ()
+        return LabelHints(tuple(hints) if any(hints) else (), are_of_instructions=any(said.values()))
 
-    def are_described(self, instructions: str) -> bool:
-        """Whether a sentence of the instructions is a hint of a label."""
-        return any(self._said_of_labels(instructions).values())
+    def choice(
+        self, text: str, *, hints: "LabelHints", instructions: str = "", is_several: bool = False
+    ) -> LabelChoice:
+        """Return the choice between the labels, for backends that can score them."""
+        return LabelChoice(
+            text=text,
+            labels=self.names,
+            answers=self.keys,
+            hints=hints.texts,
+            other=self.other,
+            instructions=instructions,
+            are_instructions_hints=hints.are_of_instructions,
+            is_several=is_several,
+        )
 
     def _said_of_labels(self, instructions: str) -> Mapping[str, list[str]]:
         said: dict[str, list[str]] = {name: [] for name in self.names}
@@ -144,6 +155,14 @@ class LabelSet:
     @cached_property
     def _name_of(self) -> Mapping[str, str]:
         return {name: name for name in self.names} | dict(zip(self.keys, self.names, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class LabelHints:
+    """For each label the texts that say more of it, empty where there are none, and whether the instructions say any of them."""
+
+    texts: tuple[tuple[str, ...], ...] = ()
+    are_of_instructions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,28 +182,6 @@ class LabelledExamples:
 
 
 NO_EXAMPLES = LabelledExamples()
-
-
-def label_choice(
-    text: str,
-    labels: LabelSet,
-    *,
-    hints: tuple[tuple[str, ...], ...],
-    instructions: str,
-    are_instructions_hints: bool,
-    is_several: bool = False,
-) -> LabelChoice:
-    """Return the choice between the labels, for backends that can score them."""
-    return LabelChoice(
-        text=text,
-        labels=labels.names,
-        answers=labels.keys,
-        hints=hints,
-        other=labels.other,
-        instructions=instructions,
-        are_instructions_hints=are_instructions_hints,
-        is_several=is_several,
-    )
 
 
 def label_set(labels: Any, *, other: str | None = None) -> LabelSet:

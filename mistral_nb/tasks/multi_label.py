@@ -18,14 +18,7 @@ from mistral_nb.tasks.answer_text import answered_json
 from mistral_nb.tasks.classify import RATIONALE_TOKENS, RATIONALE_WORDS, checked_rationale
 from mistral_nb.tasks.confidence import VOTING_TEMPERATURE
 from mistral_nb.tasks.json_forms import json_form, object_schema
-from mistral_nb.tasks.labels import (
-    NO_EXAMPLES,
-    LabelledExamples,
-    LabelSet,
-    label_choice,
-    label_set,
-    labelled_examples,
-)
+from mistral_nb.tasks.labels import NO_EXAMPLES, LabelHints, LabelledExamples, LabelSet, label_set, labelled_examples
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
 from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined
@@ -84,22 +77,11 @@ class ClassifySeveral:
     def _choice(self, text: str) -> LabelChoice | None:
         if self.votes:  # scores are the same each time
             return None
-        return label_choice(
-            text,
-            self.labels,
-            hints=self._hints,
-            instructions=self.instructions,
-            are_instructions_hints=self._are_instructions_hints,
-            is_several=True,
-        )
+        return self.labels.choice(text, hints=self._hints, instructions=self.instructions, is_several=True)
 
     @cached_property
-    def _hints(self) -> tuple[tuple[str, ...], ...]:
+    def _hints(self) -> LabelHints:
         return self.labels.hints(self.examples, self.instructions)
-
-    @cached_property
-    def _are_instructions_hints(self) -> bool:
-        return self.labels.are_described(self.instructions)
 
     def agrees(self, value: Any, other: Any) -> bool:
         return self._applying(value) == self._applying(other)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from mistral_nb.errors import InvalidOption
 from mistral_nb.tasks.classify import Classify
-from mistral_nb.tasks.labels import LabelSet
+from mistral_nb.tasks.labels import LabelHints, LabelSet
 from mistral_nb.tasks.length import checked_instructions
 
 # In this order they are also the categories.
@@ -30,13 +30,9 @@ class Sentiment(Classify):
     question: ClassVar[str] = "Which sentiment does {text} express?"
 
     @property
-    def _hints(self) -> tuple[tuple[str, ...], ...]:
+    def _hints(self) -> LabelHints:
         # The descriptions tell a reader; they are no texts that such a sentiment is found in. Neither are instructions.
-        return ()
-
-    @property
-    def _are_instructions_hints(self) -> bool:
-        return False
+        return LabelHints()
 
 
 def sentiment_labels(*, neutral: Any, mixed: Any) -> LabelSet:

@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, TypeVarTuple, Unpack
 
@@ -195,8 +195,14 @@ class EmbeddedBackend:
         model = request.model
         await self._check(model)
         await self._check(EMBEDDING_MODEL)
-        unsent = {"answers", "instructions", "are_instructions_hints"}
-        body = {"model": model} | {name: value for name, value in asdict(choice).items() if name not in unsent}
+        body = {
+            "model": model,
+            "text": choice.text,
+            "labels": choice.labels,
+            "hints": choice.hints,
+            "other": choice.other,
+            "is_several": choice.is_several,
+        }
         reply = await self._answer(lambda connection: connection.api.rows.post_json(CHOICES_PATH, body, model=model))
         scored = json_object(reply.body)
         stands_for = dict(zip(choice.labels, choice.answers or choice.labels, strict=True))
