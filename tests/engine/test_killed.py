@@ -205,9 +205,11 @@ class TestInterrupted:
         before = len(api.requests)
         gate.holds = lambda text: False
         labels = pd.Series(texts(100)).mistral.classify(LABELS, rows_per_request=1)
+        # As a set: requests that were on their way when they were given up may reach the server only now.
+        asked_since = {request.text for request in api.requests[before:]}
 
         assert labels.tolist() == labels_of(texts(100))
-        assert (kept >= 7, len(api.requests) - before) == (True, 100 - kept)
+        assert (kept >= 7, len(asked_since)) == (True, 100 - kept)
 
     def test_the_last_run_holds_what_came_back(self, api: FakeApi) -> None:
         self._run()
