@@ -1,6 +1,7 @@
 """Whatever a job gives, in whatever order and form, each text gets its own answer or an error."""
 
 import json
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -80,36 +81,36 @@ def test_each_text_gets_its_own_answer_or_an_error(
 ) -> None:
     count, requests, lost, statuses = drawn
     folder: Path = tmp_path_factory.mktemp("reading")
-    database = Database(folder / "answers.sqlite")
-    cache, store = AnswerCache(database), BatchStore(database)
-    plan = plan_of(cache, count)
-    job = JobRecord(
-        id="job",
-        server_url="https://example.org",
-        verb="classify",
-        model=MODEL,
-        status="TIMEOUT_EXCEEDED",
-        rows=count,
-        requests=len(requests),
-        created_unix_seconds=0.0,
-        creator=this_process(),
-        cost_usd=Decimal(0),
-    )
-    asked = [
-        JobRequest(job_id="job", place=place, keys=tuple(plan.keys[number] for number in request.numbers))
-        for place, request in enumerate(requests)
-    ]
-    assert store.begin(job, asked)
-    given_back = [
-        (place, BatchLine(custom_id=str(place), status_code=status, body=body_for(requests[place], lost)))
-        for place, status in statuses.items()
-        if status
-    ]
-    dice.shuffle(given_back)
-    store.keep(job, dict(given_back), lambda job, line, rows: Decimal(0))
-    reader = BatchReader(plan, store=store, cache=cache, price=lambda usage: Decimal(0))
-    reader.read_job(job)
-    database.close()
+    # Closed also when hypothesis ends an example early, as it does where `dice` has drawn too much.
+    with closing(Database(folder / "answers.sqlite")) as database:
+        cache, store = AnswerCache(database), BatchStore(database)
+        plan = plan_of(cache, count)
+        job = JobRecord(
+            id="job",
+            server_url="https://example.org",
+            verb="classify",
+            model=MODEL,
+            status="TIMEOUT_EXCEEDED",
+            rows=count,
+            requests=len(requests),
+            created_unix_seconds=0.0,
+            creator=this_process(),
+            cost_usd=Decimal(0),
+        )
+        asked = [
+            JobRequest(job_id="job", place=place, keys=tuple(plan.keys[number] for number in request.numbers))
+            for place, request in enumerate(requests)
+        ]
+        assert store.begin(job, asked)
+        given_back = [
+            (place, BatchLine(custom_id=str(place), status_code=status, body=body_for(requests[place], lost)))
+            for place, status in statuses.items()
+            if status
+        ]
+        dice.shuffle(given_back)
+        store.keep(job, dict(given_back), lambda job, line, rows: Decimal(0))
+        reader = BatchReader(plan, store=store, cache=cache, price=lambda usage: Decimal(0))
+        reader.read_job(job)
     is_answered = {
         number: statuses[place] == 200 and number not in lost
         for place, request in enumerate(requests)
