@@ -20,7 +20,7 @@ T = TypeVar("T")
 # A wait without a time limit can't be interrupted on Windows; this one only bounds how late Ctrl-C is seen there.
 _POLL_SECONDS = 0.2
 
-# How late a thread that waits sees that it is to stop.
+# How late a thread that waits sees that it is to stop, and how often it does what it is to do meanwhile.
 STOP_POLL_SECONDS = 0.05
 
 _inherited: list[asyncio.AbstractEventLoop] = []
@@ -41,11 +41,37 @@ def stopped_by(event: threading.Event) -> Iterator[None]:
         _stop.reset(token)
 
 
+class _Meanwhile(threading.local):
+    """What this thread does while it waits; not of the context, which a tool's thread gets a copy of."""
+
+    work: Callable[[], None] | None = None
+
+
+_meanwhile = _Meanwhile()
+
+
+@contextmanager
+def meanwhile(work: Callable[[], None]) -> Iterator[None]:
+    """Within the block, have this thread call `work` now and then while it waits; an exception of it ends what is waited for."""
+    before, _meanwhile.work = _meanwhile.work, work
+    try:
+        yield
+    finally:
+        _meanwhile.work = before
+
+
 def raise_if_stopped() -> None:
     """Raise `Stopped` if this thread is within a `stopped_by` whose event is set."""
     stop = _stop.get()
     if stop is not None and stop.is_set():
         raise Stopped
+
+
+class _FailedMeanwhile(BaseException):
+    """What was done meanwhile has failed, not what was waited for."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 class BackgroundLoop:
@@ -60,13 +86,17 @@ class BackgroundLoop:
     def run(self, coroutine: Coroutine[Any, Any, T], *, is_stoppable: bool = True) -> T:
         """Return the coroutine's result; Ctrl-C cancels it, waits for its clean-up, and raises KeyboardInterrupt.
 
-        So does, with `Stopped`, the event of `stopped_by`, unless `is_stoppable` is False.
+        So do, unless `is_stoppable` is False, the event of `stopped_by`, with `Stopped`, and an exception of what is done
+        `meanwhile`.
         """
         try:
             return _wait(self.submit(coroutine), is_stoppable=is_stoppable)
         except (KeyboardInterrupt, Stopped):
             self.cancel(coroutine)
             raise
+        except _FailedMeanwhile as failed:
+            self.cancel(coroutine)
+            raise failed.error from None
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
         """Start the coroutine and return at once."""
@@ -156,11 +186,17 @@ class BackgroundLoop:
 
 
 def _wait(future: "Future[T]", *, is_stoppable: bool) -> T:
-    poll_seconds = STOP_POLL_SECONDS if is_stoppable and _stop.get() is not None else _POLL_SECONDS
+    work = _meanwhile.work if is_stoppable else None
+    is_busy = work is not None or (is_stoppable and _stop.get() is not None)
     while not future.done():
         if is_stoppable:
             raise_if_stopped()  # before the wait: the pieces of a quick answer each come within it
-        wait([future], timeout=poll_seconds)
+        still = wait([future], timeout=STOP_POLL_SECONDS if is_busy else _POLL_SECONDS).not_done
+        if still and work is not None:
+            try:
+                work()
+            except Exception as error:
+                raise _FailedMeanwhile(error) from error
     return future.result()
 
 

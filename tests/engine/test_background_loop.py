@@ -1,4 +1,5 @@
 import asyncio
+import contextvars
 import os
 import signal
 import threading
@@ -6,7 +7,7 @@ from collections.abc import AsyncGenerator, Iterator
 
 import pytest
 
-from mistral_nb.engine.background_loop import BackgroundLoop, Stopped, background_loop, stopped_by
+from mistral_nb.engine.background_loop import BackgroundLoop, Stopped, background_loop, meanwhile, stopped_by
 
 
 @pytest.fixture
@@ -54,6 +55,68 @@ def test_ctrl_c_cancels_the_coroutine_and_waits_for_its_clean_up(loop: Backgroun
         loop.run(long_call())
 
     assert events == ["cleaned up"]
+
+
+class TestMeanwhile:
+    def test_it_is_done_while_a_call_lasts(self, loop: BackgroundLoop) -> None:
+        may_end = asyncio.Event()
+
+        def work() -> None:
+            loop.soon(may_end.set)
+
+        with meanwhile(work):
+            assert loop.run(may_end.wait())
+
+    def test_its_exception_cancels_the_call_and_waits_for_its_clean_up(self, loop: BackgroundLoop) -> None:
+        events: list[str] = []
+
+        async def pieces() -> AsyncGenerator[int]:
+            try:
+                yield 1
+                await asyncio.sleep(60)
+            finally:
+                await asyncio.sleep(0)
+                events.append("cleaned up")
+
+        def work() -> None:
+            raise BrokenPipeError("nobody reads")
+
+        with meanwhile(work), pytest.raises(BrokenPipeError, match="nobody reads"):
+            list(loop.iterate(pieces()))
+
+        assert events == ["cleaned up"]
+
+    def test_another_thread_with_the_same_context_does_not_do_it(self, loop: BackgroundLoop) -> None:
+        may_end = asyncio.Event()
+        threads: set[threading.Thread] = set()
+
+        def work() -> None:
+            threads.add(threading.current_thread())
+            loop.soon(may_end.set)
+
+        with meanwhile(work):
+            context = contextvars.copy_context()
+            other = threading.Thread(target=lambda: context.run(loop.run, may_end.wait()))
+            other.start()
+            loop.run(may_end.wait())
+            other.join()
+
+        assert threads == {threading.current_thread()}
+
+    def test_it_is_over_with_the_block(self, loop: BackgroundLoop) -> None:
+        may_end = asyncio.Event()
+        done: set[str] = set()
+
+        def work() -> None:
+            done.add("of this block")
+            loop.soon(may_end.set)
+
+        with meanwhile(lambda: done.add("of the block before")):
+            pass
+        with meanwhile(work):
+            loop.run(may_end.wait())
+
+        assert done == {"of this block"}
 
 
 def test_leaving_an_iteration_early_closes_the_generator(loop: BackgroundLoop) -> None:

@@ -2,7 +2,8 @@
 
 Keeps to itself: how often it is refreshed, and what a notebook and a terminal can do.
 Promises: about ten refreshes a second through one display handle, fewer when rendering takes long; a placeholder before the first
-token; the last state is exact. Where nothing can be updated, text is printed as it comes.
+token; when the model pauses, all that came is shown; the last state is exact. Where nothing can be updated, text is printed as it
+comes.
 """
 
 import sys
@@ -116,28 +117,44 @@ class AnswerView:
         self._clock = clock
         self._text = ""
         self._steps: list[str] = []
+        self._is_thinking = False
+        self._is_behind = False
         self._next = 0.0
-        self._refresh(is_thinking=False)
+        self._refresh()
 
     def grow(self, text: str, *, is_thinking: bool = False) -> None:
         """Show the text so far, now or, when the last refresh was a moment ago, with one of the next."""
         is_first = bool(text) and not self._text
-        self._text = text
-        if is_first or self._clock() >= self._next:
-            self._refresh(is_thinking=is_thinking)
+        self._text, self._is_thinking, self._is_behind = text, is_thinking, True
+        if is_first:
+            self._refresh()
+        else:
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Show what is not yet shown, when it is time to: for when nothing more comes for a while."""
+        if self._is_behind and self._clock() >= self._next:
+            self._refresh()
+
+    def catch_up_now(self) -> None:
+        """Show what is not yet shown."""
+        if self._is_behind:
+            self._refresh()
 
     def add_step(self, line: str) -> None:
         """Show a line above the answer, at once."""
         self._steps.append(line)
-        self._refresh(is_thinking=False)
+        self._is_thinking = False
+        self._refresh()
 
     def finish(self, text: str, *, note: str = "", footer: str = "", metadata: Mapping[str, Any] | None = None) -> None:
         """Show the end; nothing is shown after it."""
         self._screen.finish(text, self._steps, note=note, footer=footer, metadata=metadata or {})
 
-    def _refresh(self, *, is_thinking: bool) -> None:
+    def _refresh(self) -> None:
+        self._is_behind = False
         begun = self._clock()
-        characters = self._screen.show(self._text, self._steps, is_thinking=is_thinking)
+        characters = self._screen.show(self._text, self._steps, is_thinking=self._is_thinking)
         ended = self._clock()
         wait = max(REFRESH_SECONDS, (ended - begun) / _RENDERING_SHARE, characters / _CHARACTERS_PER_SECOND)
         self._next = begun + wait

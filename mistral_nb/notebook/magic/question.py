@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.completion import CompletionRequest, Delta, JsonObject
+from mistral_nb.engine.background_loop import meanwhile
 from mistral_nb.engine.session import Session
 from mistral_nb.notebook.context_window import exchanges_that_fit
 from mistral_nb.notebook.conversations import Conversation, SentTurns
@@ -114,7 +115,8 @@ class Question:
             return
         from mistral_nb.notebook.following import follow
 
-        follow(told.request, session=self.session, outcome=outcome, watcher=_OnScreen(view), tools=self._tools)
+        with meanwhile(view.catch_up):
+            follow(told.request, session=self.session, outcome=outcome, watcher=_OnScreen(view), tools=self._tools)
 
     def _follow_object(self, request: CompletionRequest, outcome: Outcome) -> None:
         from mistral_nb.notebook.magic.object_text import as_json_block
@@ -154,7 +156,8 @@ class _OnScreen:
         self._view.grow(outcome.answer.text, is_thinking=bool(outcome.answer.thinking))
 
     def call_started(self, call: "Call") -> None:
-        """Nothing is shown of a call before its end."""
+        """Nothing is shown of a call before its end, which can take long, but all that was said before it."""
+        self._view.catch_up_now()
 
     def call_finished(self, step: "ToolStep") -> None:
         self._view.add_step(str(step))

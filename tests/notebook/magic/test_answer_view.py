@@ -77,6 +77,44 @@ def test_a_growing_answer_is_shown_ten_times_a_second() -> None:
     assert refreshes(screen, AnswerView(screen, clock=clock), clock, seconds=2.0) in range(18, 22)
 
 
+class TestAModelThatPauses:
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    @pytest.fixture
+    def screen(self, clock: Clock) -> Screen:
+        return Screen(clock)
+
+    @pytest.fixture
+    def view(self, screen: Screen, clock: Clock) -> AnswerView:
+        """Return a view that has got more than it shows."""
+        view = AnswerView(screen, clock=clock)
+        view.grow("first")
+        view.grow("first words")
+        return view
+
+    def test_what_came_last_is_shown_when_it_is_time_to(self, view: AnswerView, screen: Screen, clock: Clock) -> None:
+        view.catch_up()
+        before = screen.shown[-1]
+        clock.now += 0.1
+        view.catch_up()
+
+        assert (before, screen.shown[-1]) == ("first", "first words")
+
+    def test_it_is_shown_once(self, view: AnswerView, screen: Screen, clock: Clock) -> None:
+        for _ in range(5):
+            clock.now += 0.1
+            view.catch_up()
+
+        assert screen.shown.count("first words") == 1
+
+    def test_it_is_shown_at_once_before_something_that_takes_long(self, view: AnswerView, screen: Screen) -> None:
+        view.catch_up_now()
+
+        assert screen.shown[-1] == "first words"
+
+
 def test_rendering_takes_a_fifth_of_the_time_at_most() -> None:
     clock = Clock()
     screen = Screen(clock, seconds=0.2)
