@@ -187,7 +187,10 @@ class ChatPanel(AnyWidget):
 
     def close(self) -> None:
         """Stop what is being answered and take the panel off the page; its transcript stays."""
-        self.conversation.stop()
+        if hasattr(
+            self, "conversation"
+        ):  # ipywidgets closes at the end also what a refused option kept from being made
+            self.conversation.stop()
         super().close()
 
     def show(self) -> None:

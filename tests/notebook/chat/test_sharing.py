@@ -3,6 +3,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from ipywidgets import Widget
 
 from mistral_nb import errors
 from tests.fake_api import FakeApi
@@ -70,3 +71,10 @@ def test_another_frame_can_be_shared(api: FakeApi, opened: Opened) -> None:
 def test_what_is_no_frame_is_refused(api: FakeApi, opened: Opened, options: dict[str, Any], said: str) -> None:
     with pytest.raises(errors.InvalidOption, match=said):
         opened(**options)
+
+
+def test_a_panel_that_was_refused_is_closed_like_the_others(api: FakeApi, opened: Opened) -> None:
+    with pytest.raises(errors.InvalidOption):
+        opened(rows=-1, df=SALES)
+
+    Widget.close_all()
