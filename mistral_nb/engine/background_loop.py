@@ -28,7 +28,7 @@ _stop: ContextVar[threading.Event | None] = ContextVar("mistral_nb_stop", defaul
 
 
 class Stopped(BaseException):
-    """Another thread has ended what this one waited for."""
+    """Another thread has ended what this one waited for: by the event of `stopped_by`, or the main thread, by ending itself."""
 
 
 @contextmanager
@@ -99,8 +99,12 @@ class BackgroundLoop:
             raise failed.error from None
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
-        """Start the coroutine and return at once."""
-        loop = self._running_loop()
+        """Start the coroutine and return at once; `Stopped` where no loop can be started any more, as Python is ending."""
+        try:
+            loop = self._running_loop()
+        except BaseException:
+            coroutine.close()
+            raise
         if threading.current_thread() is self._thread:
             coroutine.close()
             raise RuntimeError("Plain calls can't be made from inside the background loop; await the async form.")
@@ -130,13 +134,17 @@ class BackgroundLoop:
         finally:
             self.run(generator.aclose(), is_stoppable=False)
 
+    def close_iterations(self) -> None:
+        """Close iterations that are still open, as leaving each early would."""
+        for iteration in list(self._open_iterations):
+            iteration.close()
+
     def close(self) -> None:
         """Close iterations that are still open, then stop the loop and its thread; a later call starts a new one.
 
         An iteration left to the end of the interpreter would be closed when no thread can be started any more, and hang.
         """
-        for iteration in list(self._open_iterations):
-            iteration.close()
+        self.close_iterations()
         with self._lock:
             loop, thread = self._loop, self._thread
             self._loop = self._thread = None
@@ -161,9 +169,16 @@ class BackgroundLoop:
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=_serve, args=(self._loop,), name="mistral_nb", daemon=True)
-                self._thread.start()
+                loop = asyncio.new_event_loop()
+                thread = threading.Thread(target=_serve, args=(loop,), name="mistral_nb", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    loop.close()
+                    if "interpreter shutdown" not in str(error):
+                        raise
+                    raise Stopped from None  # from Python 3.12 on, no thread is started once the main one has ended
+                self._loop, self._thread = loop, thread
             return self._loop
 
     def cancel(self, coroutine: Coroutine[Any, Any, Any]) -> None:
@@ -171,6 +186,10 @@ class BackgroundLoop:
 
         The task is found by its coroutine: the interrupt may come before `submit` has returned anything to cancel by.
         """
+        with self._lock:
+            loop = self._loop
+        if loop is None:
+            return
         done = threading.Event()
 
         async def settle() -> None:
@@ -180,7 +199,7 @@ class BackgroundLoop:
             await asyncio.gather(*tasks, return_exceptions=True)
             done.set()
 
-        asyncio.run_coroutine_threadsafe(settle(), self._running_loop())
+        asyncio.run_coroutine_threadsafe(settle(), loop)
         while not done.wait(_POLL_SECONDS):
             pass
 

@@ -185,5 +185,6 @@ def close_current_session() -> None:
 
 @atexit.register
 def _close_at_exit() -> None:
+    background_loop.close_iterations()  # first: what they cost is still written down
     close_current_session()
     background_loop.close()

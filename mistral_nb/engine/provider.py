@@ -5,6 +5,7 @@ Promises: one backend of each kind, made at first use; a price only where Mistra
 """
 
 import threading
+from contextlib import suppress
 from decimal import Decimal
 from typing import Literal
 
@@ -13,7 +14,7 @@ from mistral_nb.backends.backend import Backend
 from mistral_nb.backends.selection import backend_for
 from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.account import Account
-from mistral_nb.engine.background_loop import background_loop
+from mistral_nb.engine.background_loop import Stopped, background_loop
 from mistral_nb.engine.leave import LeaveToSend
 from mistral_nb.engine.moderated import Judge, ModeratedBackend
 from mistral_nb.engine.tokens import TokenCounter, token_counter
@@ -83,4 +84,5 @@ class Provider:
             backends = list(self._backends.values())
             self._backends.clear()
         for backend in backends:
-            background_loop.run(backend.aclose())
+            with suppress(Stopped):  # as Python ends; without a loop until now there was no connection either
+                background_loop.run(backend.aclose(), is_stoppable=False)

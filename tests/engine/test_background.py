@@ -206,9 +206,9 @@ class TestCancel:
         may_begin = threading.Event()
         run_it = rows_run.background_loop.run
 
-        def late(coroutine: Any) -> Any:
+        def late(coroutine: Any, **options: Any) -> Any:
             may_begin.wait(60)
-            return run_it(coroutine)
+            return run_it(coroutine, **options)
 
         monkeypatch.setattr(rows_run.background_loop, "run", late)
         run = begun(["a bug"])
@@ -236,6 +236,19 @@ while not run.progress.requests:
     pass
 """
         gate.holds = lambda text: "bug 9" in text
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        gate.open()
+
+        assert ended.stderr == ""
+
+    @pytest.mark.pandas_only("a process of its own")
+    def test_a_script_that_ends_at_once_says_nothing(self, api: FakeApi, gate: Gate) -> None:
+        """Python 3.12 starts no thread any more once the main one has ended."""
+        script = f"""
+import pandas as pd, mistral_nb
+mistral_nb.configure(endpoint={api.url!r}, api_key={api.api_key!r})
+pd.Series(["a bug"]).mistral.classify({LABELS!r}, background=True)
+"""
         ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
         gate.open()
 

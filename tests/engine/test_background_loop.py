@@ -3,7 +3,7 @@ import contextvars
 import os
 import signal
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 
 import pytest
 
@@ -117,6 +117,43 @@ class TestMeanwhile:
             loop.run(may_end.wait())
 
         assert done == {"of this block"}
+
+
+class TestNoThreadCanBeStarted:
+    @pytest.fixture
+    def refuse(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+        """Have Python refuse new threads with these words."""
+
+        def refuse_with(words: str) -> None:
+            def start(thread: threading.Thread) -> None:
+                raise RuntimeError(words)
+
+            monkeypatch.setattr(threading.Thread, "start", start)
+
+        yield refuse_with
+        monkeypatch.undo()
+
+    def test_as_python_ends_the_call_is_stopped(self, loop: BackgroundLoop, refuse: Callable[[str], None]) -> None:
+        refuse("can't create new thread at interpreter shutdown")
+
+        with pytest.raises(Stopped):
+            loop.run(asyncio.sleep(0))
+
+    def test_for_another_reason_that_is_said(self, loop: BackgroundLoop, refuse: Callable[[str], None]) -> None:
+        refuse("can't start new thread")
+
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            loop.run(asyncio.sleep(0))
+
+    def test_a_later_call_does_not_wait_for_the_loop_that_did_not_start(
+        self, loop: BackgroundLoop, refuse: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refuse("can't start new thread")
+        with pytest.raises(RuntimeError):
+            loop.run(asyncio.sleep(0))
+        monkeypatch.undo()
+
+        assert loop.run(asyncio.sleep(0, result="now")) == "now"
 
 
 def test_leaving_an_iteration_early_closes_the_generator(loop: BackgroundLoop) -> None:

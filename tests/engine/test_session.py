@@ -100,16 +100,24 @@ def test_changed_settings_cut_no_call_that_is_under_way(api: FakeApi) -> None:
     assert (answers, len(api.requests)) == (["Answer to: Hello"], 1)
 
 
-def test_a_script_with_a_stream_left_open_ends(api: FakeApi) -> None:
-    script = (
-        "import mistral_nb\n"
-        f"mistral_nb.configure(endpoint={api.url!r}, api_key={api.api_key!r})\n"
-        "stream = mistral_nb.session().stream('Hello you there')\n"
-        "print(next(stream).text)"
-    )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+class TestAScriptThatEndsWithAStreamLeftOpen:
+    @pytest.fixture
+    def said(self, api: FakeApi) -> str:
+        """Return what such a script writes to stderr."""
+        script = (
+            "import mistral_nb\n"
+            f"mistral_nb.configure(endpoint={api.url!r}, api_key={api.api_key!r})\n"
+            "stream = mistral_nb.session().stream('Hello you there')\n"
+            "print(next(stream).text)"
+        )
+        command = [sys.executable, "-W", "default::ResourceWarning", "-c", script]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stderr
 
-    assert ended.stderr == ""
+    def test_says_nothing(self, said: str) -> None:
+        assert said == ""
+
+    def test_has_it_in_the_ledger(self, said: str) -> None:
+        assert len(mistral_nb.usage().requests) == 1
 
 
 def test_a_stream_that_fails_before_its_first_piece_is_tried_again(api: FakeApi) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mistral_nb.completion import Completion, CompletionRequest, Delta
-from mistral_nb.engine.background_loop import Stopped
+from mistral_nb.engine.background_loop import Stopped, meanwhile
 from mistral_nb.engine.budgets import MOST_ANSWER_TOKENS
 from mistral_nb.engine.occasion import asked_through
 from mistral_nb.engine.session import Session
@@ -71,7 +71,7 @@ class Answering:
         """Answer; returns when the turn has its end."""
         self._change(lambda turn: replace(turn, state="running"))
         try:
-            with asked_through("panel", verb="chat"):
+            with asked_through("panel", verb="chat"), meanwhile(self._log.flush):
                 self._follow()
         except Stopped:
             self._end("stopped")
@@ -87,6 +87,7 @@ class Answering:
     def grew(self, delta: Delta, outcome: Outcome) -> None:
         self._log.grow(self._turn.id, "thinking", delta.thinking)
         self._log.grow(self._turn.id, "text", delta.text)
+        self._log.flush()
 
     def call_started(self, call: Call) -> None:
         self._change(lambda turn: turn.with_call(CallPart.of(call, state="running")))

@@ -71,7 +71,7 @@ class ChatConversation:
         self._lock = threading.RLock()
         self._facts_lock = threading.RLock()
         self.log = ChatLog(send)
-        self._worker = Worker(self._answer, pulse=self.log.flush)
+        self._worker = Worker(self._answer)
         self._tell_facts()
 
     @property

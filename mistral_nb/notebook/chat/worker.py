@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable
 
 from mistral_nb.engine.background_loop import STOP_POLL_SECONDS, raise_if_stopped, stopped_by
-from mistral_nb.notebook.chat.pace import INTERVAL_SECONDS
 from mistral_nb.tools.confirm import ask_person
 from mistral_nb.tools.records import Call
 
@@ -22,13 +21,10 @@ class Worker:
     ----------
     work
         Answers a turn; its waiting is what `stop` ends, and nothing escapes from it.
-    pulse
-        Called 20 times a second while it does.
     """
 
-    def __init__(self, work: Callable[[int], None], *, pulse: Callable[[], None]) -> None:
+    def __init__(self, work: Callable[[int], None]) -> None:
         self._work = work
-        self._pulse = pulse
         self._lock = threading.Lock()
         self._waiting: deque[int] = deque()
         self._running: tuple[int, threading.Event] | None = None
@@ -71,20 +67,13 @@ class Worker:
                     return
                 turn_id, stop = self._waiting.popleft(), threading.Event()
                 self._running = (turn_id, stop)
-            ended = threading.Event()
-            threading.Thread(target=self._beat, args=(ended,), name="mistral_nb pulse", daemon=True).start()
             try:
                 with stopped_by(stop):
                     self._work(turn_id)
             finally:
-                ended.set()
                 with self._lock:
                     self._running = None
                     self._ended.pop(turn_id).set()
-
-    def _beat(self, ended: threading.Event) -> None:
-        while not ended.wait(INTERVAL_SECONDS):
-            self._pulse()
 
 
 class Consents:
