@@ -250,7 +250,7 @@ class TestStopping:
         page = opened()
         page.panel._below = SimpleNamespace(update=lambda bundle, raw: transcripts.append(bundle["text/plain"]))
         page.asks("Hello")
-        page.until(lambda: page.text(1))
+        page.until(lambda: "some words" in page.text(1))
         page.panel.close()
         page.panel.conversation.wait_until_idle(PATIENCE_SECONDS)
 
