@@ -67,13 +67,6 @@ def raise_if_stopped() -> None:
         raise Stopped
 
 
-class _FailedMeanwhile(BaseException):
-    """What was done meanwhile has failed, not what was waited for."""
-
-    def __init__(self, error: Exception) -> None:
-        self.error = error
-
-
 class BackgroundLoop:
     """An event loop on a daemon thread, started at first use."""
 
@@ -89,14 +82,13 @@ class BackgroundLoop:
         So do, unless `is_stoppable` is False, the event of `stopped_by`, with `Stopped`, and an exception of what is done
         `meanwhile`.
         """
+        future: Future[T] | None = None
         try:
-            return _wait(self.submit(coroutine), is_stoppable=is_stoppable)
-        except (KeyboardInterrupt, Stopped):
-            self.cancel(coroutine)
-            raise
-        except _FailedMeanwhile as failed:
-            self.cancel(coroutine)
-            raise failed.error from None
+            future = self.submit(coroutine)
+            return _wait(future, is_stoppable=is_stoppable)
+        finally:
+            if future is None or not future.done():
+                self.cancel(coroutine)
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
         """Start the coroutine and return at once; `Stopped` where no loop can be started any more, as Python is ending."""
@@ -188,7 +180,7 @@ class BackgroundLoop:
         """
         with self._lock:
             loop = self._loop
-        if loop is None:
+        if loop is None or threading.current_thread() is self._thread:
             return
         done = threading.Event()
 
@@ -212,10 +204,7 @@ def _wait(future: "Future[T]", *, is_stoppable: bool) -> T:
             raise_if_stopped()  # before the wait: the pieces of a quick answer each come within it
         still = wait([future], timeout=STOP_POLL_SECONDS if is_busy else _POLL_SECONDS).not_done
         if still and work is not None:
-            try:
-                work()
-            except Exception as error:
-                raise _FailedMeanwhile(error) from error
+            work()
     return future.result()
 
 

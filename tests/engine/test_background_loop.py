@@ -88,11 +88,12 @@ class TestMeanwhile:
 
     def test_another_thread_with_the_same_context_does_not_do_it(self, loop: BackgroundLoop) -> None:
         may_end = asyncio.Event()
-        threads: set[threading.Thread] = set()
+        threads: list[threading.Thread] = []
 
         def work() -> None:
-            threads.add(threading.current_thread())
-            loop.soon(may_end.set)
+            threads.append(threading.current_thread())
+            if len(threads) >= 3:  # by then, another thread would have come to it too
+                loop.soon(may_end.set)
 
         with meanwhile(work):
             context = contextvars.copy_context()
@@ -101,7 +102,7 @@ class TestMeanwhile:
             loop.run(may_end.wait())
             other.join()
 
-        assert threads == {threading.current_thread()}
+        assert set(threads) == {threading.current_thread()}
 
     def test_it_is_over_with_the_block(self, loop: BackgroundLoop) -> None:
         may_end = asyncio.Event()

@@ -187,9 +187,8 @@ class ChatPanel(AnyWidget):
 
     def close(self) -> None:
         """Stop what is being answered and take the panel off the page; its transcript stays."""
-        if hasattr(
-            self, "conversation"
-        ):  # ipywidgets closes at the end also what a refused option kept from being made
+        # At the end of Python, ipywidgets closes also what a refused option kept from being made.
+        if hasattr(self, "conversation"):
             self.conversation.stop()
         super().close()
 
