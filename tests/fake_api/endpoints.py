@@ -6,6 +6,7 @@ Promises: `Endpoints.reply` raises nothing but `Rejection`. To serve another pat
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import takewhile
 from operator import eq
 from typing import Any
@@ -101,7 +102,10 @@ class Endpoints:
         tokens_left = self._tokens_left(model, prompt_tokens)
 
         def choices() -> tuple[Choice, ...]:
-            return _scripted(fault) or rules.chat_choices(body, tokens_left=tokens_left)
+            by_rule = rules.chat_choices(body, tokens_left=tokens_left)
+            if fault.finish_reason == "tool_calls":
+                return tuple(replace(choice, text=fault.content or "") for choice in by_rule)
+            return _scripted(fault) or by_rule
 
         return self._completion(body, model, prompt_tokens, choices, self._cached_tokens(body, prompt_tokens))
 

@@ -22,7 +22,8 @@ class Fault:
         Answer with this instead. A dict or list body is JSON, a str is plain text; without a body, the one the API
         has for the status; without a status, 200. `headers` alone are added to the answer that would have been given.
     content, finish_reason
-        Let the model say this: the answer is valid (streamed when asked), its text and reason are these.
+        Let the model say this: the answer is valid (streamed when asked), its text and reason are these. With the reason
+        `tool_calls`, it says this before the calls that it would have made.
     delay_seconds
         Wait before the first byte.
     reset

@@ -155,6 +155,7 @@ def stream_chunks(answer: Answer, *, is_tool_call_split: bool = False) -> Iterat
 def _deltas(choice: Choice, *, is_tool_call_split: bool) -> Iterator[tuple[dict[str, Any], str | None]]:
     """Yield (delta, finish_reason); only the last one of a choice has a reason."""
     if choice.tool_calls:
+        yield from (({"content": content}, None) for content in _contents(choice) if content)
         calls = list(choice.tool_calls)
         if is_tool_call_split:
             yield from (({"tool_calls": [piece]}, None) for call in calls for piece in _call_pieces(call))

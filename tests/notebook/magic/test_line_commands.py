@@ -11,7 +11,6 @@ import mistral_nb
 from mistral_nb import errors
 from mistral_nb.completion import Completion
 from mistral_nb.notebook.magic import config_command
-from mistral_nb.tools.records import ToolAnswer
 from tests.fake_api import FakeApi, Fault
 from tests.notebook.cells import kept, line, run
 
@@ -217,48 +216,6 @@ class TestObjects:
         result, _ = run(planning, "%%mistral --json Plan\nPlan the week.")
 
         assert isinstance(result.error_in_exec, errors.InvalidAnswer)
-
-
-class TestTools:
-    @pytest.fixture
-    def equipped(self, api: FakeApi, notebook: InteractiveShell) -> InteractiveShell:
-        run(notebook, 'def weather(city: str) -> str:\n    """Return the weather."""\n    return f"sunny in {city}"')
-        return notebook
-
-    def test_functions_are_called_and_the_calls_are_shown(self, equipped: InteractiveShell) -> None:
-        with capture_output() as captured:
-            equipped.run_cell("%%mistral --tools weather --out answer\nWhat is the weather in Paris?")
-
-        assert captured.outputs[-1].data["text/plain"].startswith("weather(city=")
-
-    def test_the_steps_are_kept(self, equipped: InteractiveShell) -> None:
-        run(equipped, "%%mistral --tools weather --out answer\nWhat is the weather in Paris?")
-        answer: Any = kept(equipped)
-
-        assert isinstance(answer, ToolAnswer)
-        assert [step.name for step in answer.steps] == ["weather"]
-
-    def test_the_footer_counts_all_requests(self, equipped: InteractiveShell) -> None:
-        with capture_output() as captured:
-            equipped.run_cell("%%mistral --tools weather\nWhat is the weather in Paris?")
-
-        assert "2 requests" in captured.outputs[-1].data["text/plain"]
-
-    def test_a_frame_brings_its_own_tools(self, api: FakeApi, equipped: InteractiveShell) -> None:
-        equipped.user_ns["sales"] = pd.DataFrame({"price": [1, 2]})
-        run(equipped, "%%mistral --tools sales\nHello")
-
-        assert all(tool["function"]["name"].startswith("sales_") for tool in api.requests[0].body["tools"])
-
-    def test_a_kit_of_tools_will_do(self, api: FakeApi, equipped: InteractiveShell) -> None:
-        equipped.user_ns["kit"] = mistral_nb.frame_tools(pd.DataFrame({"price": [1, 2]}), name="prices")
-        run(equipped, "%%mistral --tools kit,weather\nHello")
-
-        assert api.requests[0].body["tools"][-1]["function"]["name"] == "weather"
-
-    def test_a_function_that_is_not_there_is_refused(self, equipped: InteractiveShell) -> None:
-        with pytest.raises(errors.InvalidOption, match="Did you mean 'weather'"):
-            line(equipped, "--tools wether What is the weather?")
 
 
 class TestFrames:
