@@ -156,8 +156,12 @@ def _columns_read(verb: str, arguments: Mapping[str, Any], names: list[str]) -> 
 
 def _as_pandas(table: "pa.Table") -> "pd.DataFrame":
     import pandas as pd
+    import pyarrow as pa
 
-    frame: pd.DataFrame = table.replace_schema_metadata(None).to_pandas(types_mapper=pd.ArrowDtype)
+    # pandas can't do with views what it does with strings.
+    types = [pa.large_string() if pa.types.is_string_view(field.type) else field.type for field in table.schema]
+    schema = pa.schema(list(zip(table.column_names, types, strict=True)))
+    frame: pd.DataFrame = table.replace_schema_metadata(None).cast(schema).to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
 

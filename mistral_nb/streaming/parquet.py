@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mistral_nb.streaming.unfinished import Unfinished
 
 DEFAULT_BATCH_ROWS = 10_000
+_READ_BYTES = 1 << 20
 _SHOWN_CAUSES = 3
 
 
@@ -345,6 +346,7 @@ def _opened(source: Path) -> "pq.ParquetFile":
             'pip install "mistral_nb[polars]", or pip install pyarrow.',
         ) from None
     try:
-        return pq.ParquetFile(source)
+        # By default pyarrow buffers a row group, or all of them, before it gives the first rows.
+        return pq.ParquetFile(source, pre_buffer=False, buffer_size=_READ_BYTES)
     except pa.ArrowInvalid as error:
         raise InvalidOption(f"{str(source)!r} is no parquet file: {error}", "Give the path of one.") from None

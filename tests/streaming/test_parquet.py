@@ -1,5 +1,8 @@
 """A verb over a parquet file, batch by batch: what is written, what is paid, and what is left when it stops."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +61,30 @@ class TestWhatIsWritten:
 
         assert written.select(["id", "text"]).equals(pq.read_table(files.source))
         assert (files.labels, written.column_names) == (labels_of(ROWS), ["id", "text", "topic"])
+
+    def test_memory_is_that_of_a_batch_and_not_of_the_file(self, files: Files) -> None:
+        rows = 16_000  # 80 MB, as reading a parquet file takes some 15 MB, however long it is
+        load = pa.array([os.urandom(5_000) for _ in range(rows)])
+        pq.write_table(pa.table({"text": pa.nulls(rows, pa.string()), "load": load}), files.source)
+        script = (
+            "import sys, pyarrow, mistral_nb\n"
+            "mistral_nb.configure(api_key='k' * 32)\n"
+            "done = mistral_nb.stream_parquet(\n"
+            "    sys.argv[1], sys.argv[2], verb='classify', column='text', labels=['a', 'b'], batch_rows=100\n"
+            ")\n"
+            "print(done.rows, pyarrow.default_memory_pool().max_memory())"
+        )
+        command = [sys.executable, "-c", script, str(files.source), str(files.target)]
+        written, most_bytes = map(int, subprocess.run(command, capture_output=True, check=True).stdout.split())
+
+        assert written == rows
+        assert 0 < most_bytes < files.source.stat().st_size / 3
+
+    def test_text_that_is_stored_in_views_is_text(self, api: FakeApi, files: Files) -> None:
+        pq.write_table(pa.table({"text": pa.array([ROWS[0], None], pa.string_view())}), files.source)
+        files.stream()
+
+        assert files.labels == [labels_of(ROWS)[0], None]
 
     @pytest.mark.parametrize(
         ("verb", "arguments", "expected"),
