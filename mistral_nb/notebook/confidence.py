@@ -28,7 +28,6 @@ def confidence_source(*, wanted: bool, votes: Any, model: str | None, is_dry_run
         As the verb was given them. Votes that are asked for are what counts, but where the model scores labels.
     """
     from mistral_nb.engine.current import current_session
-    from mistral_nb.notebook.parts import current_part
 
     number = checked_votes(votes)
     if number is None and not wanted:
@@ -39,10 +38,7 @@ def confidence_source(*, wanted: bool, votes: Any, model: str | None, is_dry_run
         return ConfidenceSource(number)
     session = current_session()
     name = session.model_name(model)
-    known = session.account.gives_log_probabilities
-    part = current_part()
-    sends_nothing = is_dry_run or (part is not None and not part.may_ask)
-    if sends_nothing and name not in known:
+    if _is_open(session, name, is_dry_run=is_dry_run):
         return ConfidenceSource(DEFAULT_VOTES)  # the dearer of the two
     return ConfidenceSource() if _gives_log_probabilities(session, name) else ConfidenceSource(DEFAULT_VOTES)
 
@@ -53,7 +49,7 @@ def deciding_source(*, votes: Any, model: str, is_dry_run: bool) -> ConfidenceSo
     Parameters
     ----------
     votes, model, is_dry_run
-        As in `confidence_source`. For a dry run a model that was not asked yet is taken to give log-probabilities.
+        As in `confidence_source`. Where nothing may be sent, a model that was not asked yet is taken to give log-probabilities.
 
     Raises
     ------
@@ -69,13 +65,21 @@ def deciding_source(*, votes: Any, model: str, is_dry_run: bool) -> ConfidenceSo
     if number is not None:
         return ConfidenceSource(number)
     session = current_session()
-    is_open = is_dry_run and model not in session.account.gives_log_probabilities
-    if is_open or _gives_log_probabilities(session, model):
+    if _is_open(session, model, is_dry_run=is_dry_run) or _gives_log_probabilities(session, model):
         return ConfidenceSource()
     raise NotSupported(
         f"{model} gives no log-probabilities, so that it can't be told what it is sure of.",
         f"Give votes={DEFAULT_VOTES}: each text is asked so often, and the share of answers that agree is the confidence.",
     )
+
+
+def _is_open(session: "Session", model: str, *, is_dry_run: bool) -> bool:
+    """Whether it is not known if the model's answers have log-probabilities, and can't be asked now."""
+    from mistral_nb.notebook.parts import current_part
+
+    part = current_part()
+    sends_nothing = is_dry_run or (part is not None and not part.may_ask)
+    return sends_nothing and model not in session.account.gives_log_probabilities
 
 
 def _gives_log_probabilities(session: "Session", model: str) -> bool:
