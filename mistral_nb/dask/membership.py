@@ -71,7 +71,7 @@ class Member:
         self.line = Line(self._call)
         self._accounts: dict[tuple[Any, ...], SharedAccount] = {}
         self._budgets: dict[str, SharedBudget] = {}
-        self._keys: dict[str, SecretKey] = {}
+        self._keys: dict[str, tuple[str, SecretKey]] = {}
 
     def account(self, settings: Settings) -> Account:
         """Return the account of these settings, made at first use."""
@@ -89,13 +89,13 @@ class Member:
 
     def handed_key(self, caller: str) -> SecretKey | None:
         """Return the key that a calling process has handed over; None where it has not."""
-        if caller not in self._keys:
-            told = self._on_worker(self._worker.scheduler.mistral_nb_keys(caller=caller))
-            handed = told["key"]
-            if not isinstance(handed, HandedKey):
-                return None
-            self._keys[caller] = SecretKey(handed.reveal(), found_in="mistral_nb.dask.share_session")
-        return self._keys[caller]
+        version, key = self._keys.get(caller, ("", None))
+        told = self._on_worker(self._worker.scheduler.mistral_nb_keys(caller=caller, known=version))
+        handed = told["key"]
+        if isinstance(handed, HandedKey):
+            key = SecretKey(handed.reveal(), found_in="mistral_nb.dask.share_session")
+            self._keys[caller] = told["version"], key
+        return key
 
     def install(self) -> None:
         """Put the coordinator onto the scheduler, unless another member has.
@@ -135,12 +135,22 @@ def _on_loop(worker: Worker, coroutine: Coroutine[Any, Any, T]) -> "Future[T]":
     return asyncio.run_coroutine_threadsafe(coroutine, loop.asyncio_loop)
 
 
+def _worker_here() -> Worker | None:
+    """Return the worker that runs this task; None where none does.
+
+    Nothing goes on within the `except`: an error of the task would carry this one, which can't be pickled, to another process.
+    """
+    try:
+        return get_worker()
+    except ValueError:
+        return None
+
+
 def member() -> Member | None:
     """Return this process as a member of the cluster whose task it runs; None where it runs none of a cluster."""
     global _member  # noqa: PLW0603  # one of this process
-    try:
-        worker = get_worker()
-    except ValueError:
+    worker = _worker_here()
+    if worker is None:
         return None
     with _lock:
         if _member is not None:
@@ -166,9 +176,8 @@ def stopped_with_its_task(call: object) -> Iterator[None]:
     Reschedule
         The task was cancelled; should it be wanted again meanwhile, it begins anew.
     """
-    try:
-        worker = get_worker()
-    except ValueError:
+    worker = _worker_here()
+    if worker is None:
         with end_of_computation(call) as event, stopped_by(event):
             yield
         return

@@ -7,6 +7,7 @@ the scheduler keeps it packed as it came, and no message that is logged shows it
 
 import inspect
 import threading
+import uuid
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,15 +67,16 @@ class KeyPlugin(SchedulerPlugin):
     idempotent = True
 
     async def start(self, scheduler: Scheduler) -> None:
-        self._keys: dict[str, Any] = {}
+        self._keys: dict[str, tuple[str, Any]] = {}
         scheduler.handlers[self.name] = self.called
 
-    async def called(self, *, caller: str, key: Any = None) -> dict[str, Any]:
-        """Keep the key of a calling process, or return it."""
+    async def called(self, *, caller: str, key: Any = None, known: str = "") -> dict[str, Any]:
+        """Keep the key of a calling process, or return it with its version, unless that is known."""
         if key is not None:
-            self._keys[caller] = key
+            self._keys[caller] = uuid.uuid4().hex, key
             return {}
-        return {"key": self._keys.get(caller)}
+        version, kept = self._keys.get(caller, ("", None))
+        return {"version": version, "key": None if version == known else kept}
 
 
 class TaskWatch(WorkerPlugin):

@@ -82,6 +82,27 @@ def test_processes_without_a_scheduler_refuse_a_budget(api: FakeApi, elsewhere: 
         elsewhere(budget_usd=1)
 
 
+class TestProcessesOfDask:
+    """Computed by the real ones, which start within seconds."""
+
+    @pytest.fixture
+    def lazy(self, api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> Any:
+        monkeypatch.setenv("MISTRAL_API_KEY", KEY)
+        return dd.from_pandas(pd.Series(["a bill", "a parcel"], name="text"), npartitions=2)
+
+    def test_they_give_what_the_verb_gives(self, lazy: Any) -> None:
+        assert lazy.mistral.classify(LABELS).compute(scheduler="processes", num_workers=1).tolist() == LABELS
+
+    def test_an_error_comes_back_as_it_is(self, lazy: Any) -> None:
+        mistral_nb.prices(
+            update={"mistral-small-latest": {"input_usd_per_million_tokens": 1, "output_usd_per_million_tokens": 1}}
+        )
+        bounded = lazy.mistral.classify(LABELS, budget_usd=1)
+
+        with pytest.raises(InvalidOption, match=r"distributed\.Client\(\)"):
+            bounded.compute(scheduler="processes", num_workers=1)
+
+
 def test_an_error_with_failed_rows_comes_back_whole() -> None:
     error = RowsFailed("One failed.", "Ask again.", result=pd.Series([1]), failed=pd.DataFrame({"error": ["A"]}))
 

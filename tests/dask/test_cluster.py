@@ -114,6 +114,19 @@ def test_the_key_is_in_no_graph_no_plugin_no_log_and_no_file(
     assert not [content for content in (*pickled, *files) if KEY.encode() in content]
 
 
+def test_a_key_that_is_handed_over_later_takes_the_place_of_the_one_before(client: Client, api: FakeApi) -> None:
+    lazy = frame(["a bill of another key"], partitions=1)
+    mistral_nb.configure(api_key="wrong" + KEY[5:])
+    mistral_nb.dask.share_session(client)
+    with pytest.raises(mistral_nb.errors.InvalidKey):
+        lazy.mistral.classify("text", LABELS).compute()
+
+    mistral_nb.configure(api_key=KEY)
+    mistral_nb.dask.share_session(client)
+
+    assert lazy.mistral.classify("text", LABELS).compute().tolist() == ["bill"]
+
+
 def test_cancelling_stops_the_requests(client: Client, api: FakeApi) -> None:
     api.settings.latency_seconds = 600
     lazy = frame([f"cancelled bill {number}" for number in range(200)], partitions=2)
