@@ -1,4 +1,4 @@
-"""``ddf.mistral`` and ``ddf["text"].mistral``: a table of contents, no logic, no state.
+"""``ddf.mistral`` and ``ddf["text"].mistral``: a table of contents, no state.
 
 Promises: importing this module registers both accessors. What a verb does is said where pandas' is defined
 (`mistral_nb.notebook.verbs`), how it becomes lazy in `mistral_nb.dask.lazy_verbs`.
@@ -11,12 +11,25 @@ from dask.dataframe.extensions import register_dataframe_accessor, register_seri
 from mistral_nb.dask.lazy_verbs import on_lazy_frame, on_lazy_series
 
 
-@register_series_accessor("mistral")
-class SeriesVerbs:
-    """Mistral's verbs on a lazy column of text."""
+class _Verbs:
+    """What both have beside the verbs."""
 
-    def __init__(self, column: Any) -> None:
-        self._subject = column
+    def __init__(self, subject: Any) -> None:
+        self._subject = subject
+
+    def __getattr__(self, name: str) -> Any:
+        told = f"There is no {name!r} among Mistral's verbs on Dask."
+        if name in ("last_run", "last_job"):
+            told = (
+                f"There is no {name} on Dask: each partition is a run of its own, wherever it is computed.\n"
+                "details=True gives the error of each row; computing the column again asks only the missing ones."
+            )
+        raise AttributeError(told, name=name, obj=self)
+
+
+@register_series_accessor("mistral")
+class SeriesVerbs(_Verbs):
+    """Mistral's verbs on a lazy column of text."""
 
     answer = on_lazy_series("answer")
     ask = on_lazy_series("ask")
@@ -38,11 +51,8 @@ class SeriesVerbs:
 
 
 @register_dataframe_accessor("mistral")
-class FrameVerbs:
+class FrameVerbs(_Verbs):
     """Mistral's verbs on a lazy frame: each takes the name of the column to read."""
-
-    def __init__(self, frame: Any) -> None:
-        self._subject = frame
 
     answer = on_lazy_frame("answer")
     ask = on_lazy_frame("ask")

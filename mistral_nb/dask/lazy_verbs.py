@@ -6,7 +6,7 @@ verb itself runs on no rows. What needs all rows at the same time is refused wit
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -114,7 +114,8 @@ def _bound(
     except TypeError as error:
         raise TypeError(f"{verb}: {error}") from None
     del given["self"]
-    return given
+    # What can be read but once can't be read again by the next partition.
+    return {name: list(value) if isinstance(value, Iterator) else value for name, value in given.items()}
 
 
 def _default(signature: inspect.Signature, name: str) -> Any:
@@ -158,12 +159,13 @@ def _refuse_what_needs_all_rows(verb: str, options: Mapping[str, Any]) -> None:
 
 
 def _check_text(subject: Any, verb: str) -> None:
-    """Raise NotText for columns whose dtype holds no text; `ask` takes numbers, too."""
+    """Raise NotText for columns whose dtype holds no text; `ask` takes numbers, too, and of objects only the partitions know."""
     if verb == "ask":
         return
     sample = meta_nonempty(make_meta(subject))
     for column in [sample] if isinstance(sample, pd.Series) else [sample[name] for name in sample.columns]:
-        distinct_texts(column)
+        if column.dtype != object:
+            distinct_texts(column)
 
 
 def _meta(subject: Any, verb: str, given: Mapping[str, Any], others: list[Any]) -> Any:

@@ -33,6 +33,7 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "classify with votes": ("classify", {"labels": LABELS, "votes": 2, "confidence": True}),
     "classify with lists": ("classify", {"labels": LABELS, "multi_label": True}),
     "classify in columns": ("classify", {"labels": LABELS, "multi_label": "columns"}),
+    "classify by two models": ("classify", {"labels": LABELS, "model": "ministral", "escalate": "large"}),
     "sentiment": ("sentiment", {}),
     "sentiment by aspect": ("sentiment", {"aspects": ["price", "service"]}),
     "score": ("score", {"criterion": "urgency"}),
@@ -115,6 +116,24 @@ def test_a_text_of_two_partitions_is_paid_for_once(api: FakeApi, lazy: Any) -> N
     lazy.mistral.classify("text", LABELS).compute()
 
     assert len(api.requests) == 4
+
+
+def test_text_that_dask_knows_only_as_objects_is_text(api: FakeApi, frame: pd.DataFrame, lazy: Any) -> None:
+    objects = lazy["text"].map_partitions(lambda part: part.astype(object), meta=("text", object))
+
+    assert objects.mistral.classify(LABELS).compute().tolist() == frame.mistral.classify("text", LABELS).tolist()
+
+
+def test_labels_that_can_be_read_but_once_do_for_all_partitions(api: FakeApi, lazy: Any) -> None:
+    computed = lazy.mistral.classify("text", (label for label in LABELS)).compute()
+
+    assert computed.tolist()[:2] == ["bill", "parcel"]
+
+
+@pytest.mark.parametrize("name", ["last_run", "last_job"])
+def test_what_only_a_run_in_memory_has_is_not_there_and_why(lazy: Any, name: str) -> None:
+    with pytest.raises(AttributeError, match=f"There is no {name} on Dask.*\n?.*details=True"):
+        getattr(lazy.mistral, name)
 
 
 def test_what_is_computed_again_costs_nothing(api: FakeApi, lazy: Any) -> None:
