@@ -173,16 +173,27 @@ def _download(plan: "DownloadPlan", *, is_agreed: bool) -> bool:
 
 
 def _jobs(options: argparse.Namespace) -> int:
-    """Print the jobs; with --watch, again whenever something has changed, until all answers are fetched."""
-    shown = None
+    """Print the jobs; with --watch, again whenever something has changed, until all answers are fetched that can be."""
+    from mistral_nb.engine.current import looked_at_jobs
+
+    shown, problem_shown = None, ""
     while True:
-        frame = mistral_nb.jobs()
-        waiting = int((~frame["is_fetched"]).sum())
-        if shown is None or not frame.equals(shown):
-            print(_jobs_text(frame), flush=True)
-            shown = frame
-        if not options.watch or not waiting:
-            return 0
+        try:
+            frame, under_way = looked_at_jobs()
+        except MistralNotebookError as error:
+            if shown is None or not error.is_worth_retrying:
+                raise
+            # The jobs go on while this machine sleeps or is offline.
+            if error.problem != problem_shown:
+                print(f"{error.problem} Asking again every {options.every:g} s.", flush=True)
+                problem_shown = error.problem
+        else:
+            problem_shown = ""
+            if shown is None or not frame.equals(shown):
+                print(_jobs_text(frame), flush=True)
+                shown = frame
+            if not options.watch or not under_way:
+                return 0
         time.sleep(options.every)
 
 
@@ -190,6 +201,8 @@ def _jobs_text(frame: "pd.DataFrame") -> str:
     if frame.empty:
         return "No batch jobs were made with this file of kept answers."
     columns = ["verb", "status", "rows", "requests", "failed_requests", "cost_usd", "created", "is_fetched"]
+    if frame["problem"].notna().any():
+        columns.append("problem")
     short = frame[columns].assign(created=frame["created"].dt.strftime("%Y-%m-%d %H:%M"))
     return str(short.to_string(na_rep="", float_format=lambda dollars: f"{dollars:.4f}"))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from mistral_nb.backends.batch_api import BatchApi, RemoteJob
 from mistral_nb.engine.batch_parts import JobBounds, JobPart
-from mistral_nb.engine.batch_states import CREATING, METADATA_NAME, ours
+from mistral_nb.engine.batch_states import CREATING, METADATA_NAME, TIMEOUT_HOURS, ours
 from mistral_nb.engine.batch_store import BatchStore, JobRecord
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.errors import (
@@ -25,8 +25,6 @@ from mistral_nb.errors import (
     ServerProblem,
 )
 
-# The API's own default, and the longest it says for most jobs.
-TIMEOUT_HOURS = 24
 # A call that makes a job takes half a second (recorded). What was made is listed by then, even if the caller died in the middle.
 SETTLING_SECONDS = 10.0
 # Of a process that can't be looked at, because it is on another machine or another system.

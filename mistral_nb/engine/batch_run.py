@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from mistral_nb.engine.batch_reading import BatchReader
-from mistral_nb.engine.batch_states import state_of_all
+from mistral_nb.engine.batch_states import KEPT_SECONDS, state_of_all
 from mistral_nb.engine.batch_store import JobRecord
 from mistral_nb.engine.batch_watching import JobWatcher
 from mistral_nb.engine.plan import UNANSWERED, RowsPlan
@@ -22,7 +22,8 @@ from mistral_nb.errors import BatchUnanswered, MistralNotebookError
 
 # Runs a coroutine on the background loop and returns what it gives; Ctrl-C cancels it.
 Execute = Callable[[Coroutine[Any, Any, Any]], Any]
-OnLook = Callable[[Sequence[JobRecord]], None]
+# Told of the jobs as they were last seen, and of the error where the API could not be asked.
+OnLook = Callable[[Sequence[JobRecord], MistralNotebookError | None], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,13 +121,16 @@ class BatchRun:
         self._execute(self._look())
 
     def wait(self, on_look: OnLook, *, timeout_seconds: float | None = None) -> bool:
-        """Look until all answers are here; whether they are when the time is over."""
+        """Look until all answers are here; whether they are when the time is over.
+
+        Once the API has answered, errors that pass are waited out, for as long as it keeps answers.
+        """
         done: bool = self._execute(self._wait(on_look, timeout_seconds))
         return done
 
     def execute(self, on_progress: OnProgress = show_nothing) -> RowsResult:
         """Wait until all answers are here, and return the result."""
-        self.wait(lambda jobs: on_progress(self.progress))
+        self.wait(lambda jobs, problem: on_progress(self.progress))
         return self.result()
 
     def cancel(self) -> None:
@@ -179,9 +183,17 @@ class BatchRun:
 
     async def _wait(self, on_look: OnLook, timeout_seconds: float | None) -> bool:
         wait_seconds, waited_seconds = self._polling.first_seconds, 0.0
+        unseen_seconds = KEPT_SECONDS  # until the first look
         while True:
-            await self._look()
-            on_look(self.jobs)
+            problem = None
+            try:
+                await self._look()
+                unseen_seconds = 0.0
+            except MistralNotebookError as error:
+                if not error.is_worth_retrying or unseen_seconds >= KEPT_SECONDS:
+                    raise
+                problem = error
+            on_look(self.jobs, problem)
             if self.is_done:
                 return True
             if timeout_seconds is not None and waited_seconds >= timeout_seconds:
@@ -190,6 +202,7 @@ class BatchRun:
                 wait_seconds = min(wait_seconds, timeout_seconds - waited_seconds)
             await self._polling.sleep(wait_seconds)
             waited_seconds += wait_seconds
+            unseen_seconds += wait_seconds
             wait_seconds = min(self._polling.most_seconds, wait_seconds * self._polling.growth)
 
     def _errors(self) -> dict[int, MistralNotebookError]:

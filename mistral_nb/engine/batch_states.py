@@ -26,6 +26,10 @@ _MOST_TELLING = (
 )
 # Mistral's page on known limitations (2026-08): results can be downloaded for 24 hours after a job has ended.
 KEPT_SECONDS = 86_400.0
+# How long a job may take: the API's own default, and the longest it says for most jobs.
+TIMEOUT_HOURS = 24
+# A job that is older has nothing to give any more.
+LONGEST_SECONDS = TIMEOUT_HOURS * 3600.0 + KEPT_SECONDS
 METADATA_NAME = "mistral_nb_job"
 
 

@@ -14,14 +14,11 @@ from decimal import Decimal
 from typing import Any
 
 from mistral_nb.backends.batch_api import BatchLine
+from mistral_nb.engine.batch_states import LONGEST_SECONDS
 from mistral_nb.engine.database import Database
 from mistral_nb.engine.day_budget import give_back, hold_until
 
-# An answer that no task has read, and a failure, are of no more use then; the job's own line stays.
-KEPT_DAYS = 30
 _SECONDS_PER_DAY = 86_400.0
-# A job ends within a day, and its answers are fetched within another.
-_LONGEST_JOB_SECONDS = 2 * _SECONDS_PER_DAY
 _KEY_BYTES = 32
 _ROWS_PER_QUERY = 500
 _AMOUNTS = ("most_usd", "cost_usd")
@@ -93,11 +90,19 @@ Bill = Callable[[JobRecord, BatchLine, int], Decimal | None]
 
 
 class BatchStore:
-    """The jobs in one file."""
+    """The jobs in one file.
 
-    def __init__(self, database: Database) -> None:
+    Parameters
+    ----------
+    max_age_days
+        How long an answer that no task has read, and a failure, are kept, as other answers are; the job's own line stays. None: for
+        ever.
+    """
+
+    def __init__(self, database: Database, *, max_age_days: float | None = None) -> None:
         self._database = database
-        database.when_opened(_tidy)
+        if max_age_days is not None:
+            database.when_opened(lambda connection: _tidy(connection, max_age_days=max_age_days))
 
     def begin(self, job: JobRecord, requests: Sequence[JobRequest]) -> bool:
         """Write down a job that is about to be made; False, and nothing written, where a question is in an open job already."""
@@ -107,7 +112,7 @@ class BatchStore:
                 return False
             _write(connection, job)
             if job.most_usd:
-                hold_until(connection, _holder(job.id), job.most_usd, job.created_unix_seconds + _LONGEST_JOB_SECONDS)
+                hold_until(connection, _holder(job.id), job.most_usd, job.created_unix_seconds + LONGEST_SECONDS)
             connection.executemany(
                 "INSERT INTO batch_requests (job_id, place, keys, is_audit) VALUES (?,?,?,?)",
                 [(job.id, each.place, b"".join(each.keys), each.is_audit) for each in requests],
@@ -279,9 +284,9 @@ def _forget_questions(connection: sqlite3.Connection, job_id: str) -> None:
     connection.execute("DELETE FROM batch_requests WHERE job_id = ?", [job_id])
 
 
-def _tidy(connection: sqlite3.Connection) -> None:
+def _tidy(connection: sqlite3.Connection, *, max_age_days: float) -> None:
     """Forget what nobody has come back for."""
-    oldest = time.time() - KEPT_DAYS * _SECONDS_PER_DAY
+    oldest = time.time() - max_age_days * _SECONDS_PER_DAY
     old = "SELECT id FROM batch_jobs WHERE is_kept AND created_unix_seconds < ?"
     connection.execute(f"DELETE FROM batch_questions WHERE job_id IN ({old})", [oldest])  # noqa: S608  # our own text
     connection.execute(f"DELETE FROM batch_requests WHERE job_id IN ({old})", [oldest])  # noqa: S608  # our own text

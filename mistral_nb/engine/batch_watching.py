@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from mistral_nb.backends.batch_api import BatchApi, BatchLine, RemoteJob, by_custom_id
 from mistral_nb.engine.batch_making import JobMaker
-from mistral_nb.engine.batch_states import CREATING, EXPIRED, KEPT_SECONDS, has_ended
+from mistral_nb.engine.batch_states import CREATING, EXPIRED, LONGEST_SECONDS, has_ended
 from mistral_nb.engine.batch_store import BatchStore, Bill, JobRecord
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.errors import BatchExpired
@@ -64,16 +64,19 @@ class JobWatcher:
         try:
             remote = await self._retry.attempt(lambda: self._api().job(remote_id))
         except BatchExpired as error:
-            if self._now() < job.created_unix_seconds + KEPT_SECONDS:
+            job = replace(job, problem=error.problem)
+            if self._now() < job.created_unix_seconds + LONGEST_SECONDS:
+                self._store.update(job)
                 raise  # too early to be forgotten: it may be another account's
-            return self._expired(job, error)
+            return self._expired(job)
         job = _as_shown(job, remote)
         if has_ended(remote.status):
-            try:
-                lines = await self._lines(remote)
-            except BatchExpired as error:
-                return self._expired(job, error)
+            lines, is_forgotten = await self._lines(remote, job)
             job = await self._kept(job, lines)
+            if is_forgotten:
+                return self._expired(
+                    replace(job, problem=f"The API does not give the answers of job {remote.id} any more.")
+                )
         self._store.update(job)
         return job
 
@@ -88,39 +91,28 @@ class JobWatcher:
         self._store.update(job)
         return job
 
-    async def _lines(self, remote: RemoteJob) -> dict[str, BatchLine]:
-        """Return all lines of a job that has ended: those that came with it, and those of its files where some are missing.
+    async def _lines(self, remote: RemoteJob, job: JobRecord) -> tuple[dict[str, BatchLine], bool]:
+        """Return all lines of a job that has ended, and whether the API has forgotten some.
 
-        Raises
-        ------
-        BatchExpired
-            There were answers, and the API has forgotten all of them.
+        The lines are those that came with the job, and those of its files while some are missing. That is found out from the lines
+        themselves: the job's own counts may be late, or not there.
         """
         found = by_custom_id(remote.outputs or ())
-        answers = sum(line.is_answer for line in found.values())
-        if answers < remote.succeeded_requests:
-            found = by_custom_id([*found.values(), *await self._file(remote.output_file)])
-        failures = sum(not line.is_answer for line in found.values())
-        if failures < remote.failed_requests:
-            found = by_custom_id([*found.values(), *await self._file(remote.error_file)])
-        if not found and remote.succeeded_requests:
-            raise BatchExpired(
-                f"The API does not give the {remote.succeeded_requests} answers of job {remote.id} any more.",
-                "Run the verb again: only what was not answered is sent. The API keeps a job's answers for about a day.",
-            )
-        return found
+        is_forgotten = False
+        for file_id in filter(None, (remote.output_file, remote.error_file)):
+            if len(found) >= job.requests:
+                break
+            try:
+                lines = await self._retry.attempt(lambda file_id=file_id: self._api().lines(file_id))  # type: ignore[misc]
+            except BatchExpired:
+                is_forgotten = True
+                continue
+            found = by_custom_id([*found.values(), *lines])
+        had_answers = remote.succeeded_requests > sum(line.is_answer for line in found.values())
+        return found, len(found) < job.requests and (is_forgotten or had_answers)
 
-    async def _file(self, file_id: str | None) -> list[BatchLine]:
-        """Return the lines of a file; none where the API has forgotten it."""
-        if file_id is None:
-            return []
-        try:
-            return await self._retry.attempt(lambda: self._api().lines(file_id))
-        except BatchExpired:
-            return []
-
-    def _expired(self, job: JobRecord, error: BatchExpired) -> JobRecord:
-        job = replace(job, status=EXPIRED, is_kept=True, problem=error.problem)
+    def _expired(self, job: JobRecord) -> JobRecord:
+        job = replace(job, status=EXPIRED, is_kept=True)
         self._store.update(job)
         return job
 

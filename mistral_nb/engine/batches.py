@@ -29,7 +29,7 @@ from mistral_nb.engine.plan import UNANSWERED, PlannedRequest, RowsPlan
 from mistral_nb.engine.provider import Provider
 from mistral_nb.engine.retry import RetryPolicy
 from mistral_nb.engine.rows_run import RowsRun
-from mistral_nb.errors import MistralNotebookError
+from mistral_nb.errors import BatchExpired, MistralNotebookError
 from mistral_nb.settings import DEFAULT_HOSTED_MODEL, REGIONS, Settings
 
 _SECONDS_PER_DAY = 86_400.0
@@ -170,21 +170,25 @@ class Batches:
         before = None if older_than_days is None else self._timing.now() - older_than_days * _SECONDS_PER_DAY
         self._store.clear(before_unix_seconds=before, verb=verb, model=model)
 
-    def look_at_all(self) -> None:
-        """Ask the API how far all jobs at this endpoint are, and keep the answers of those that have ended.
+    def look_at_all(self) -> int:
+        """Ask the API how far all jobs at this endpoint are, keep the answers of those that have ended, and count the others.
+
+        A job that the API does not know with this key is not counted: nothing of it can come.
 
         Raises
         ------
         MistralNotebookError
             One of them could not be looked at; raised when all others were.
         """
-        self._execute(self._look_at_all())
+        under_way: int = self._execute(self._look_at_all())
+        return under_way
 
-    async def _look_at_all(self) -> None:
+    async def _look_at_all(self) -> int:
         results = await asyncio.gather(*map(self._watcher.look, self.waiting()), return_exceptions=True)
         for problem in results:
-            if isinstance(problem, BaseException):
+            if isinstance(problem, BaseException) and not isinstance(problem, BatchExpired):
                 raise problem
+        return sum(isinstance(looked, JobRecord) and not looked.is_kept for looked in results)
 
     async def _settle_unclear(self) -> None:
         """Find out what became of jobs whose making was not seen to end."""

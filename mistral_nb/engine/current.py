@@ -128,7 +128,8 @@ def jobs(*, refresh: bool = True) -> "pd.DataFrame":
         Index: the API's id of the job (missing while it is not known whether it was made). Columns verb, model, status (str); rows,
         requests, succeeded_requests, failed_requests (int64); cost_usd (Float64, missing until the answers are fetched, and
         where no price is known); created, ended (datetime, UTC); is_fetched (bool); fetch_before (datetime, UTC: the earliest time
-        at which the API may forget the answers; missing once they are fetched); problem (str).
+        at which the API may forget the answers; missing once they are fetched); problem (str: also that the API does not know the
+        job with the key that is set now).
 
     Raises
     ------
@@ -143,10 +144,16 @@ def jobs(*, refresh: bool = True) -> "pd.DataFrame":
     """
     from mistral_nb.engine.batch_frame import jobs_frame
 
+    return looked_at_jobs()[0] if refresh else jobs_frame(current_session().batches.all())
+
+
+def looked_at_jobs() -> "tuple[pd.DataFrame, int]":
+    """Return all jobs, after the API was asked, and of how many of them there is still something to come with these settings."""
+    from mistral_nb.engine.batch_frame import jobs_frame
+
     batches = current_session().batches
-    if refresh:
-        batches.look_at_all()
-    return jobs_frame(batches.all())
+    under_way = batches.look_at_all()
+    return jobs_frame(batches.all()), under_way
 
 
 def clear_usage(*, older_than_days: float) -> int:

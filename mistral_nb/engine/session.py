@@ -106,7 +106,7 @@ class Session:
         self.batches = Batches(
             settings,
             self._provider,
-            store=BatchStore(self._database),
+            store=BatchStore(self._database, max_age_days=settings.cache_days),
             cache=self.cache,
             retry=self._retry,
             ledger=self.ledger,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mistral_nb.engine.batch_store import JobRecord
     from mistral_nb.engine.column_run import ColumnRun
     from mistral_nb.engine.receipt import Receipt
+    from mistral_nb.errors import MistralNotebookError
 
 
 class BatchJob:
@@ -91,6 +92,8 @@ class BatchJob:
     def wait(self, *, progress: bool = True, timeout_seconds: float | None = None) -> Self:
         """Wait until all jobs have ended and their answers are fetched; Ctrl-C ends the waiting, not the jobs.
 
+        A job may take a day. While the API can't be asked, as when this machine sleeps or is offline, the wait goes on.
+
         Parameters
         ----------
         progress
@@ -101,7 +104,7 @@ class BatchJob:
         Raises
         ------
         MistralNotebookError
-            The API could not be asked. The jobs go on.
+            The API could not be asked for the first time, or for a day. The jobs go on.
         """
         from mistral_nb.notebook.job_notices import jobs_line
 
@@ -168,5 +171,5 @@ def shown_job(job: "JobRecord") -> str:
     return f"{job.remote_id or 'not known yet'}: {job.status}, {answered}{failed}{problem}"
 
 
-def _show_nothing(jobs: "Sequence[JobRecord]") -> None:
+def _show_nothing(jobs: "Sequence[JobRecord]", problem: "MistralNotebookError | None") -> None:
     """Take no notice."""

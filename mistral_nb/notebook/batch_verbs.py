@@ -75,10 +75,11 @@ def answered_by_jobs(
     from mistral_nb.engine.budget import Budget
     from mistral_nb.engine.occasion import asked_through
     from mistral_nb.notebook.batch_job import BatchJob
-    from mistral_nb.notebook.job_notices import show_in_notebook, warn_of_pending
+    from mistral_nb.notebook.job_notices import show_in_notebook, warn_of_pending, warn_of_unfetched
     from mistral_nb.notebook.progress import progress_line
 
     waiting = prepared(session, plan)
+    warn_of_unfetched(session)
     first = _first(plan, DEFAULT_PREVIEW if preview is None else preview) if mode == "preview+batch" else []
     receipt = replace(batch_receipt(session, plan, waiting=waiting, first=first, is_dry_run=is_dry_run), masked=masked)
     if is_dry_run:

@@ -6,7 +6,7 @@ Promises: a warning says what is missing or at stake and the line that helps; th
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +15,11 @@ from mistral_nb.notebook.parts import current_part
 from mistral_nb.readers_code import readers_stacklevel
 
 if TYPE_CHECKING:
-    from mistral_nb.engine.batch_run import BatchRun
+    from mistral_nb.engine.batch_run import BatchRun, OnLook
     from mistral_nb.engine.batch_store import JobRecord
     from mistral_nb.engine.plan import RowsPlan
     from mistral_nb.engine.session import Session
+    from mistral_nb.errors import MistralNotebookError
 
 # A job may end within minutes, and is forgotten a day later: half of that day is left to do something.
 _WARNED_AFTER_SECONDS = KEPT_SECONDS / 2
@@ -34,16 +35,19 @@ class UnfetchedJobsWarning(UserWarning):
 
 
 @contextmanager
-def jobs_line(verb: str) -> "Iterator[Callable[[Sequence[JobRecord]], None]]":
+def jobs_line(verb: str) -> "Iterator[OnLook]":
     """Show how far batch jobs are while the block runs; yields the function to call with each look at them."""
     from tqdm.auto import tqdm
 
     with tqdm(desc=f"{verb} as a batch job", unit="request") as line:
 
-        def show(jobs: "Sequence[JobRecord]") -> None:
+        def show(jobs: "Sequence[JobRecord]", problem: "MistralNotebookError | None") -> None:
             line.total = sum(job.requests for job in jobs)
             failed = sum(job.failed_requests for job in jobs)
-            line.set_postfix_str(f"{state_of_all([job.status for job in jobs])}, failed={failed}", refresh=False)
+            unseen = "" if problem is None else f", last seen before {type(problem).__name__}"
+            line.set_postfix_str(
+                f"{state_of_all([job.status for job in jobs])}, failed={failed}{unseen}", refresh=False
+            )
             line.update(sum(job.succeeded_requests for job in jobs) + failed - line.n)
             line.refresh()
 
@@ -75,13 +79,12 @@ def warn_of_pending(run: "BatchRun") -> None:
 
 
 def warn_of_jobs(session: "Session", plan: "RowsPlan") -> None:
-    """Warn, before a live run, of questions that are in a batch job already, and of answers that will be lost."""
+    """Warn, before a live run, of questions that are in a batch job already."""
     if current_part() is not None:
         return
     waiting = session.batches.waiting()
     if not waiting:
         return
-    warn_of_unfetched(waiting)
     doubled = session.batches.asking(plan)
     if doubled:
         asked = [job for job in waiting if job.id in doubled.values()]
@@ -93,9 +96,12 @@ def warn_of_jobs(session: "Session", plan: "RowsPlan") -> None:
         )
 
 
-def warn_of_unfetched(waiting: "Sequence[JobRecord]") -> None:
+def warn_of_unfetched(session: "Session") -> None:
     """Warn of jobs whose answers the API may forget before anybody fetches them, once of each."""
+    if current_part() is not None:
+        return
     now = time.time()
+    waiting = session.batches.waiting()
     old = [job for job in waiting if job.id not in _warned and now - job.created_unix_seconds > _WARNED_AFTER_SECONDS]
     if not old:
         return

@@ -244,8 +244,10 @@ def executed(
         All options, as `checked` returns them.
     """
     from mistral_nb.engine.rows_run import BackgroundRun
+    from mistral_nb.notebook.job_notices import warn_of_unfetched
     from mistral_nb.notebook.progress import progress_line, say_what_was_masked
 
+    warn_of_unfetched(session)
     if masked is not None:
         say_what_was_masked(masked.report)
     column_run = _column_run(

@@ -11,9 +11,19 @@ from mistral_nb.errors import (
     ServerProblem,
 )
 from mistral_nb.notebook.progress import FailedRowsWarning
-from tests.engine.job_runs import ALONE, classified, column, failing, make_older, new_kernel, remote_jobs, sent_live
+from tests.engine.job_runs import (
+    ALONE,
+    JOBS,
+    classified,
+    column,
+    failing,
+    make_older,
+    new_kernel,
+    remote_jobs,
+    sent_live,
+)
 from tests.engine.row_runs import labels_of, texts
-from tests.fake_api import FakeApi, Fault
+from tests.fake_api import FakeApi, Fault, SeenRequest
 
 
 class TestFailures:
@@ -150,6 +160,27 @@ class TestStates:
 
         assert not job.wait(timeout_seconds=60, progress=False).is_done
 
+    def test_waiting_goes_on_while_the_api_can_not_be_asked(self, api: FakeApi) -> None:
+        looks = 0
+
+        def is_outage(request: SeenRequest) -> bool:
+            nonlocal looks
+            looks += request.method == "GET" and request.path.startswith(f"{JOBS}/")
+            return 2 < looks < 20
+
+        api.settings.batch_statuses = ["RUNNING", "RUNNING", "SUCCESS"]
+        api.play(Fault(status=503, times=None, when=is_outage))
+
+        assert classified(column(), mode="batch").result().tolist() == labels_of(texts(6))
+        assert looks >= 20
+
+    def test_waiting_for_what_can_not_be_asked_at_all_ends(self, api: FakeApi) -> None:
+        job = classified(column(), mode="batch")
+        api.play(Fault(status=503, times=None, path=f"{JOBS}/{job.ids[0]}"))
+
+        with pytest.raises(ServerProblem):
+            job.wait(progress=False)
+
     def test_the_line_of_waiting_tells_state_and_requests(
         self, api: FakeApi, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -180,15 +211,40 @@ class TestForgotten:
         fake._get(job.ids[0])
         fake._files.clear()
 
-        assert job.wait(progress=False).failed["error"].to_dict() == {"row 2": BatchUnanswered.__name__}
+        assert job.wait(progress=False).failed["error"].to_dict() == {"row 2": BatchExpired.__name__}
 
-    def test_a_job_that_the_api_forgot_is_given_up_a_day_later(self, api: FakeApi) -> None:
+    @pytest.mark.parametrize("shows_outputs", [True, False], ids=["inline outputs", "files"])
+    def test_answers_are_found_where_the_job_does_not_count_them(self, api: FakeApi, shows_outputs: bool) -> None:
+        api.settings.batch_shows_outputs = shows_outputs
+        api.settings.batch_fault = failing({"no 2": Fault(status=503)})
+        job = classified(column(), mode="batch", **ALONE)
+        fake = api._endpoints._batches
+        for _ in range(2):
+            fake._get(job.ids[0])
+        fake._jobs[job.ids[0]].shown.update(succeeded_requests=0, failed_requests=None)
+
+        assert job.wait(progress=False).failed["error"].to_dict() == {"row 2": ServerProblem.__name__}
+
+    @pytest.mark.parametrize(("hours", "status"), [(47, "QUEUED"), (49, "EXPIRED")])
+    def test_a_job_that_the_api_forgot_is_given_up_when_it_can_have_nothing_more(
+        self, api: FakeApi, hours: int, status: str
+    ) -> None:
         classified(column(), mode="batch")
         api._endpoints._batches._jobs.clear()
-        make_older(hours=25)
+        make_older(hours=hours)
         mistral_nb.jobs()
 
-        assert mistral_nb.jobs()["status"].tolist() == ["EXPIRED"]
+        assert mistral_nb.jobs()["status"].tolist() == [status]
+
+    def test_answers_that_no_verb_has_read_are_kept_as_long_as_others(self, api: FakeApi) -> None:
+        mistral_nb.configure(cache_days=60)
+        classified(column(), mode="batch")
+        for _ in range(2):
+            mistral_nb.jobs()
+        make_older(hours=31 * 24)
+
+        assert classified(column()).tolist() == labels_of(texts(6))
+        assert sent_live(api) == []
 
     def test_a_job_of_another_key_is_not_given_up(self, api: FakeApi) -> None:
         job = classified(column(), mode="batch")

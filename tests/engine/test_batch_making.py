@@ -63,6 +63,14 @@ class TestFailedCalls:
         assert (len(made(api)), len(remote_jobs(api))) == (1, 1)
         assert job.result().tolist() == labels_of(texts(4))
 
+    def test_a_call_that_took_too_long_leads_to_the_job_that_was_made(self, api: FakeApi) -> None:
+        mistral_nb.configure(timeout_seconds=2)
+        api.play(Fault(bytes_per_second=0.001, when=is_making))
+        job = batch()
+
+        assert (len(made(api)), len(remote_jobs(api))) == (1, 1)
+        assert job.result().tolist() == labels_of(texts(4))
+
     @pytest.mark.parametrize(
         "fault",
         [REFUSED, Fault(status=503, when=is_making), Fault(status=429, when=is_making)],

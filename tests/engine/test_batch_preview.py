@@ -1,10 +1,12 @@
 """The first rows now and the rest as a job; and what is said unasked of jobs that are not finished."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 import mistral_nb
 from mistral_nb import BatchJob
@@ -143,6 +145,34 @@ class TestNotices:
             warnings.simplefilter("error")
             frame().mistral.classify("text", ["new", "old"])
 
+    @pytest.mark.parametrize(
+        "asks",
+        [
+            lambda: frame().mistral.classify("text", ["good", "bad"], mode="batch"),
+            lambda: frame().mistral.summarize("text", whole=True),
+            lambda: frame().mistral.answer("Why?", "text"),
+        ],
+        ids=["as a job", "whole", "answer"],
+    )
+    def test_they_are_warned_of_by_every_way_of_asking(self, api: FakeApi, asks: Callable[[], Any]) -> None:
+        frame().mistral.classify("text", LABELS, mode="batch")
+        make_older(hours=14)
+
+        with pytest.warns(UnfetchedJobsWarning):
+            asks()
+
+    def test_they_are_warned_of_when_the_extension_is_loaded(self, api: FakeApi, shell: InteractiveShell) -> None:
+        frame().mistral.classify("text", LABELS, mode="batch")
+        make_older(hours=14)
+
+        with pytest.warns(UnfetchedJobsWarning):
+            shell.run_line_magic("reload_ext", "mistral_nb")
+
+    def test_loading_the_extension_makes_no_file(self, api: FakeApi, shell: InteractiveShell) -> None:
+        shell.run_line_magic("reload_ext", "mistral_nb")
+
+        assert not mistral_nb.session().cache.database.path.exists()
+
     def test_jobs_that_were_just_made_are_not_warned_of(self, api: FakeApi) -> None:
         frame().mistral.classify("text", LABELS, mode="batch")
         make_older(hours=2)
@@ -206,11 +236,13 @@ class TestJobs:
         lost = frame().mistral.classify("text", LABELS, mode="batch")
         found = frame().mistral.classify("text", ["good", "bad"], mode="batch")
         del api._endpoints._batches._jobs[lost.ids[0]]
-        for _ in range(2):
-            with pytest.raises(mistral_nb.errors.BatchExpired):
-                mistral_nb.jobs()
+        mistral_nb.jobs()
+        jobs = mistral_nb.jobs()
 
-        assert mistral_nb.jobs(refresh=False)["is_fetched"].to_dict() == {lost.ids[0]: False, found.ids[0]: True}
+        assert jobs["is_fetched"].to_dict() == {lost.ids[0]: False, found.ids[0]: True}
+        assert jobs["problem"].dropna().to_dict() == {
+            lost.ids[0]: f"The API does not know the job {lost.ids[0]}.",
+        }
 
     def test_what_they_fetched_is_taken_by_a_live_call_in_another_kernel(self, api: FakeApi) -> None:
         frame().mistral.classify("text", LABELS, mode="batch")

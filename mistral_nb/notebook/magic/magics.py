@@ -21,6 +21,7 @@ from mistral_nb.engine.occasion import asked_through
 from mistral_nb.errors import InvalidOption, MistralNotebookError
 from mistral_nb.notebook.completion_view import completion_bundle
 from mistral_nb.notebook.display import without_controls
+from mistral_nb.notebook.job_notices import warn_of_unfetched
 from mistral_nb.notebook.magic import notebook_names
 from mistral_nb.notebook.magic.assignment import register_assignment
 from mistral_nb.notebook.magic.cell_question import CellQuestions
@@ -257,6 +258,9 @@ def register(shell: InteractiveShell) -> None:
     register_assignment(shell)
     _register_completions_view(shell, magics.questions)
     print(f"mistral_nb: {who_answers(current_settings())}")  # noqa: T201  # the line that the user is promised
+    session = current_session()
+    if session.cache.database.path.exists():  # looking into it would make it
+        warn_of_unfetched(session)
 
 
 def who_answers(settings: Settings) -> str:
