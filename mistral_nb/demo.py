@@ -1,7 +1,8 @@
 """The main job in the terminal: sample tickets classified and summarized, checked against the truth, with the bill.
 
 Promises: what is printed was just answered (or is kept from an earlier run, and says so); accuracy is against the tickets' own
-topics; what is left out of the tables is counted; the price on the hosted model is an estimate and says so.
+topics; what is left out of the tables is counted; the price on the hosted model is an estimate, with its receipt; it ends with
+commands that go on from there.
 """
 
 import shutil
@@ -24,11 +25,18 @@ _NARROWEST = 80
 _WIDEST = 132
 _WITHOUT_TERMINAL = (110, 24)
 _NONE = "–"
+_WHERE_TO_GO_NEXT = """\
+Where to go next:
+  mistral-nb notebooks --open    notebooks, each one question, from the first answer to large data
+  your own file                  df = pandas.read_csv("my.csv"); import mistral_nb
+                                 df["topic"] = df.mistral.classify("text", ["billing", "delivery", "bug", "praise"])
+  Mistral's models               export MISTRAL_API_KEY=…, and the same lines ask them; dry_run=True says first what it costs
+  mistral-nb doctor              what is set up here, and what is not"""
 TICKETS = 160  # of 300: more would take longer than a minute on two cores
 
 
 def run_demo(*, model: str, summaries: int, tickets: int = TICKETS, say: Callable[[str], None] = print) -> None:
-    """Classify the first sample tickets, summarize the first ones, and print tables, accuracy, seconds and bill.
+    """Classify the first sample tickets, summarize some, and print tables, accuracy, seconds, receipt, bill and what is next.
 
     Parameters
     ----------
@@ -75,7 +83,10 @@ def run_demo(*, model: str, summaries: int, tickets: int = TICKETS, say: Callabl
         f"Bill: {_dollars(paid)} for {usage.total_tokens:,} tokens. On {COMPARED_MODEL} about {_dollars(_total(receipts))} "
         f"(tokens {'counted' if receipts[0].are_tokens_exact else 'estimated'}; prices of {receipts[0].price_checked})."
     )
-    say(f"{_paragraph(speed, width=wide)}\n{_paragraph(bill, width=wide)}")
+    say(
+        f"{_paragraph(speed, width=wide)}\n\nBefore a run, dry_run=True gives its receipt. For these topics:\n{receipts[0]}\n"
+    )
+    say(f"{_paragraph(bill, width=wide)}\n\n{_WHERE_TO_GO_NEXT}")
 
 
 def report(tickets: Any, summarized: Any, *, width: int) -> Iterator[str]:

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -150,7 +151,7 @@ class TestDemo:
         assert cli.main(["demo", "--model", "local-tiny", "--tickets", "24", "--summaries", "2"]) == 0
         return capsys.readouterr().out
 
-    def test_the_demo_prints_accuracy_seconds_and_bill(self, printed: str) -> None:
+    def test_the_demo_prints_accuracy_seconds_receipt_and_bill(self, printed: str) -> None:
         assert all(
             word in printed
             for word in (
@@ -158,10 +159,17 @@ class TestDemo:
                 "ticket  text",
                 "right (",
                 " s; ",
+                "Receipt for classify with mistral-small-latest: nothing was sent.",
                 "Bill: $0 for",
                 "On mistral-small-latest about $0.0",
             )
         )
+
+    def test_the_commands_that_it_names_in_the_end_are_there(self, printed: str) -> None:
+        named = re.findall(r"mistral-nb (.*?)  ", printed.partition("Where to go next:")[2])
+
+        assert len(named) == 2
+        assert all(cli._parser().parse_args(command.split()) for command in named)
 
 
 def test_characters_that_the_terminal_lacks_do_not_end_the_command() -> None:
