@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 from mistral_nb.notebook.batch_verbs import Mode, answered_by_jobs, checked_mode
 from mistral_nb.notebook.parts import current_part
+from mistral_nb.notebook.runs_made import note_run, runs_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -265,6 +266,7 @@ def executed(
             run.execute(show)
     finally:
         remember()
+        note_run(column_run)
     return _finished(column_run, chosen, give)
 
 
@@ -281,7 +283,6 @@ def _column_run(
 ) -> "ColumnRun":
     """Return the run over the column; the rows that it is asked to retry are asked live."""
     from mistral_nb.engine.column_run import ColumnRun
-    from mistral_nb.engine.current import current_session
 
     def run_again(rows: "pd.Series[Any]", among_all: "Reshape") -> ColumnRun:
         plain: VerbOptions = {
@@ -291,15 +292,13 @@ def _column_run(
             "mode": "live",
             "preview": None,
         }
-        before = current_session().last_run
-        try:
-            again(rows, {**chosen, **plain})
-        finally:
-            last = current_session().last_run
-            if last is not None and last is not before:
-                last.among_all = among_all
-        assert last is not None, "a run that did not raise is the last one"
-        return last
+        with runs_made() as runs:
+            try:
+                again(rows, {**chosen, **plain})
+            finally:
+                for made in runs:
+                    made.among_all = among_all
+        return runs[-1]
 
     return ColumnRun(
         column, run, dtype=dtype, kept=session.cache.answers, again=run_again, masked=masked, reshape=reshape

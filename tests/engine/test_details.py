@@ -204,6 +204,23 @@ class TestErrors:
 
         assert rows.mistral.last_run.retry().tolist() == ["bug", "billing"]
 
+    @ignores_failures
+    def test_retry_gives_its_own_answers_whatever_run_ends_meanwhile(
+        self, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows = pd.Series(["a bug", "billing"])
+        api.reset()
+        api.play(*[Fault(finish_reason="content_filter", content='{"label": "bug"}')] * 2)
+        rows.mistral.classify(LABELS, rows_per_request=1)
+        run = last_run()
+        pd.Series(["delivery", "more delivery"]).mistral.classify(LABELS)
+        another = last_run()
+        monkeypatch.setattr(
+            mistral_nb.Session, "last_run", property(lambda _: another, lambda _, run: None), raising=False
+        )
+
+        assert run.retry().tolist() == ["bug", "billing"]
+
     def test_retry_of_a_run_without_failures_asks_nothing(self, api: FakeApi) -> None:
         rows = pd.Series(["a bug"])
         rows.mistral.classify(LABELS)
