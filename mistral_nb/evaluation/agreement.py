@@ -8,16 +8,19 @@ Promises: pure; the definitions are scikit-learn's, with which they are compared
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.errors import InvalidOption
 from mistral_nb.evaluation.intervals import Interval, share_interval
+from mistral_nb.evaluation.label_columns import label_column, refuse_other_kinds
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
 NO_ANSWER = "(no answer)"
+NOTHING_TO_COMPARE = "No row has a truth to compare with"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -60,35 +63,46 @@ class Evaluation:
     confusion: "pd.DataFrame"
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
-        """Return the confusion as a picture: true labels down, predicted ones across, counts in the squares."""
+        """Return the confusion as a picture: true labels down, predicted ones across, counts in the squares.
+
+        Where no row has a truth, it says so.
+        """
         from mistral_nb.evaluation.pictures import draw_confusion
 
         return draw_confusion(self, ax)
 
     def __str__(self) -> str:
-        return f"{self._summary}\n\n{self.labels.round(3).to_string()}\n\n{self.confusion.to_string()}"
+        tables = [self.labels.round(3).to_string(), self.confusion.to_string()] if self.rows else []
+        return "\n\n".join([self._summary, *tables])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        tables = f"{self.labels.round(3).to_html()}{self.confusion.to_html()}"  # pandas escapes labels
+        tables = (
+            f"{self.labels.round(3).to_html()}{self.confusion.to_html()}" if self.rows else ""
+        )  # pandas escapes labels
         return f'<div class="mistral-nb mathjax_ignore"><p>{escape(self._summary)}</p>{tables}</div>'
 
     @property
     def _summary(self) -> str:
         if not self.rows:
-            return f"No row has a truth to compare with ({self.without_truth:,} were left out)."
+            left_out = f"; {self.without_truth:,} left out" if self.without_truth else ""
+            return f"{NOTHING_TO_COMPARE}{left_out}."
         low, high = self.accuracy_interval
+        kappa = "kappa undefined" if isnan(self.kappa) else f"kappa {self.kappa:.2f}"
+        right = f"{rows_text(self.rows)} {_verb(self.rows, 'is', 'are')} right"
         parts = [
-            f"{self.accuracy:.1%} of {self.rows:,} rows are right (95 % interval {low:.1%} to {high:.1%})",
+            f"{self.accuracy:.1%} of {right} (95 % interval {low:.1%} to {high:.1%})",
             f"the most frequent label alone would give {self.most_frequent_share:.1%}",
-            f"kappa {self.kappa:.2f}, macro F1 {self.macro_f1:.2f}",
+            f"{kappa}, macro F1 {self.macro_f1:.2f}",
         ]
         if self.unanswered:
-            parts.append(f"{self.unanswered:,} without an answer count as wrong")
+            parts.append(f"{self.unanswered:,} without an answer {_verb(self.unanswered, 'counts', 'count')} as wrong")
         if self.without_truth:
-            parts.append(f"{self.without_truth:,} without a truth are left out")
-        return "; ".join(parts) + "."
+            parts.append(f"{self.without_truth:,} without a truth {_verb(self.without_truth, 'is', 'are')} left out")
+        if self.unanswered < self.rows and not ((self.labels["rows"] > 0) & (self.labels["predicted"] > 0)).any():
+            parts.append("no label is in both columns: are they written alike?")
+        return "; ".join(parts) + ("" if parts[-1].endswith("?") else ".")
 
 
 def evaluate(predicted: Iterable[Any], truth: Iterable[Any]) -> Evaluation:
@@ -97,10 +111,11 @@ def evaluate(predicted: Iterable[Any], truth: Iterable[Any]) -> Evaluation:
     Parameters
     ----------
     predicted
-        Labels, e.g. what `df.mistral.classify` gave; missing ones count as wrong.
+        Labels, e.g. what `df.mistral.classify` gave, as a list, an array or a column of pandas or Polars; missing ones count as
+        wrong. Of a frame give one column, e.g. ``found["label"]``.
     truth
-        The true labels, as many as predicted; rows whose truth is missing are left out. Two Series are compared row by row and
-        must have the same index.
+        The true labels, as many as predicted and of the same kind (text, or numbers or claims); rows whose truth is missing are
+        left out. Two Series of pandas are compared row by row and must have the same index.
 
     Returns
     -------
@@ -110,7 +125,10 @@ def evaluate(predicted: Iterable[Any], truth: Iterable[Any]) -> Evaluation:
     Raises
     ------
     InvalidOption
-        The two have different lengths, or two Series different indexes.
+        The two have different lengths, or two Series different indexes; text stands beside numbers, which it never equals; a label
+        is a list; or one of the two is no column.
+    NotCollected
+        A lazy frame has no rows yet.
 
     Examples
     --------
@@ -147,25 +165,57 @@ def evaluate(predicted: Iterable[Any], truth: Iterable[Any]) -> Evaluation:
     )
 
 
+def right_rows(predicted: "pd.Series[Any]", truth: "pd.Series[Any]") -> Any:
+    """Return, as an array, which predictions are the truth beside them; a missing one is not."""
+    import numpy as np
+
+    is_answered = predicted.notna().to_numpy()
+    both = zip(predicted.array, truth.array, is_answered, strict=True)
+    return np.array([bool(answered and label == true) for label, true, answered in both], dtype=bool)
+
+
+def rows_text(rows: int) -> str:
+    """Return how many rows there are, in words."""
+    return f"{rows:,} row" if rows == 1 else f"{rows:,} rows"
+
+
+def _verb(count: int, one: str, several: str) -> str:
+    return one if count == 1 else several
+
+
 def _paired(predicted: Iterable[Any], truth: Iterable[Any]) -> "tuple[pd.Series[Any], pd.Series[Any]]":
     import pandas as pd
 
-    both = [
-        column if isinstance(column, pd.Series) else pd.Series(list(column), dtype=object)
-        for column in (predicted, truth)
-    ]
-    if len(both[0]) != len(both[1]):
+    first, second = label_column(predicted, name="predicted"), label_column(truth, name="truth")
+    is_apart = (
+        isinstance(predicted, pd.Series) and isinstance(truth, pd.Series) and not first.index.equals(second.index)
+    )
+    aligned = None
+    if is_apart and can_be_aligned(first.index, second.index):
+        aligned = "Take the truth of the same rows: evaluate(predicted, truth.loc[predicted.index])"
+    if len(first) != len(second):
         raise InvalidOption(
-            f"There are {len(both[0]):,} predictions and {len(both[1]):,} truths.",
-            "Give one truth for each prediction.",
+            f"predicted has {rows_text(len(first))} and truth {len(second):,}.",
+            aligned or "Give one truth for each prediction.",
         )
-    if isinstance(predicted, pd.Series) and isinstance(truth, pd.Series) and not predicted.index.equals(truth.index):
+    if is_apart:
         raise InvalidOption(
             "The two Series have different indexes, so it is not clear which rows belong together.",
-            "Take both from one frame, or compare by position: evaluate(predicted.to_list(), truth.to_list()).",
+            aligned
+            or "Take both from one frame, or compare by position: evaluate(predicted.to_list(), truth.to_list()).",
         )
-    first, second = (column.astype(object).reset_index(drop=True) for column in both)
-    return first, second
+    refuse_other_kinds(predicted, truth, columns=(first, second))
+    if NO_ANSWER in {*first, *second}:
+        raise InvalidOption(
+            f"{NO_ANSWER!r} is among the labels, and stands for rows without one.",
+            f"Let these rows be missing: pd.Series(predicted).replace({NO_ANSWER!r}, None)",
+        )
+    return first.reset_index(drop=True), second.reset_index(drop=True)
+
+
+def can_be_aligned(predicted: "pd.Index[Any]", truth: "pd.Index[Any]") -> bool:
+    """Whether there is one truth for each predicted row."""
+    return bool(truth.is_unique and len(predicted) and predicted.isin(truth).all())
 
 
 def _label_order(truths: "pd.Series[Any]", predictions: "pd.Series[Any]") -> list[Any]:

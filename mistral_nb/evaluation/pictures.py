@@ -6,6 +6,8 @@ Promises: matplotlib is imported when the first picture is drawn; nothing global
 
 from typing import TYPE_CHECKING
 
+from mistral_nb.evaluation.agreement import NOTHING_TO_COMPARE, rows_text
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -20,6 +22,8 @@ def draw_confusion(found: "Evaluation", ax: "Axes | None" = None) -> "Axes":
     import matplotlib.pyplot as plt
     import numpy as np
 
+    if not found.rows:
+        return _only_words(f"{NOTHING_TO_COMPARE}.", ax)
     counts = found.confusion.to_numpy()
     shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
     if ax is None:
@@ -40,7 +44,7 @@ def draw_confusion(found: "Evaluation", ax: "Axes | None" = None) -> "Axes":
     ax.set_yticks(range(counts.shape[0]), [_short(name) for name in found.confusion.index])
     ax.set_xlabel("predicted label")
     ax.set_ylabel("true label")
-    ax.set_title(f"{found.accuracy:.1%} of {found.rows:,} rows right")
+    ax.set_title(f"{found.accuracy:.1%} of {rows_text(found.rows)} right")
     return ax
 
 
@@ -48,7 +52,9 @@ def draw_comparison(found: "Comparison", ax: "Axes | None" = None) -> "Axes":
     """Return the axes with a point per model: accuracy with its interval over the price, or over time where none is known."""
     import matplotlib.pyplot as plt
 
-    table = found.table
+    table = found.table[found.table["unanswered"] < found.table["rows"]]
+    if table.empty:
+        return _only_words("No model has answered a row.", ax)
     prices = table["usd_per_1000_rows"]
     is_priced = bool(prices.notna().all() and (prices > 0).any())
     across = prices.astype("float64") if is_priced else table["latency_p95_seconds"]
@@ -61,7 +67,20 @@ def draw_comparison(found: "Comparison", ax: "Axes | None" = None) -> "Axes":
     ax.margins(x=0.25)
     ax.set_xlabel("USD per 1,000 rows" if is_priced else "seconds within which 95 % of the rows are answered")
     ax.set_ylabel("accuracy (with 95 % interval)")
-    ax.set_title(f"{len(found.answers):,} rows, each asked of every model")
+    silent = [_short(name) for name in found.table.index.difference(table.index, sort=False)]
+    without = f"\nwithout an answer: {', '.join(silent)}" if silent else ""
+    ax.set_title(f"{rows_text(len(found.answers))}, each asked of every model{without}")
+    return ax
+
+
+def _only_words(words: str, ax: "Axes | None") -> "Axes":
+    """Return axes that say why there is nothing to draw."""
+    import matplotlib.pyplot as plt
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 1.6), layout="constrained")
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes)
     return ax
 
 

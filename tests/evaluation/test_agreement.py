@@ -1,20 +1,30 @@
 """What `mistral_nb.evaluate` says of predictions beside their truth."""
 
+from enum import Enum
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
 import mistral_nb
-from mistral_nb.errors import InvalidOption
+from mistral_nb.errors import InvalidOption, NotCollected
 from mistral_nb.evaluation.agreement import NO_ANSWER
 
 PAIRS = st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from("abcd")), min_size=1, max_size=40)
 PREDICTED = ["bug", "bug", "praise", None, "bug"]
 TRUTH = ["bug", "praise", "praise", "bug", None]
+
+
+class Topic(Enum):
+    ONE = "1"
+    TWO = "2"
 
 
 @given(PAIRS)
@@ -87,13 +97,117 @@ def test_the_interval_of_few_rows_is_wide() -> None:
 
 
 def test_different_lengths_are_refused() -> None:
-    with pytest.raises(InvalidOption, match="There are 1 predictions and 2 truths"):
+    with pytest.raises(InvalidOption, match="predicted has 1 row and truth 2"):
         mistral_nb.evaluate(["a"], ["a", "b"])
 
 
 def test_series_of_different_indexes_are_refused_with_what_would_be_right() -> None:
     with pytest.raises(InvalidOption, match="by position: evaluate"):
         mistral_nb.evaluate(pd.Series(["a"], index=[1]), pd.Series(["a"], index=[2]))
+
+
+@pytest.mark.parametrize("truth_rows", [[1, 0], [2, 1, 0]])
+def test_the_truth_of_more_rows_or_in_another_order_is_refused_with_the_line_that_takes_the_same_rows(
+    truth_rows: list[int],
+) -> None:
+    truth = pd.Series("a", index=truth_rows)
+
+    with pytest.raises(InvalidOption, match=r"truth\.loc\[predicted\.index\]"):
+        mistral_nb.evaluate(pd.Series(["a", "b"]), truth)
+
+
+@pytest.mark.parametrize(
+    "truth",
+    [
+        pd.Series([1, 2]),
+        pd.Series([1, None], dtype="Int64"),
+        pd.Series([1.0, None]),
+        pd.Series([True, False]),
+        pd.Series([1, 2], dtype="category"),
+        [1, 2],
+        np.array([1, 2]),
+        pl.Series([1, 2]),
+        pl.Series([1.0, 2.0]),
+        [Topic.ONE, Topic.TWO],
+    ],
+    ids=lambda truth: f"{type(truth).__module__} {getattr(truth, 'dtype', type(truth[0]))}",
+)
+def test_text_beside_another_kind_is_refused_with_the_line_that_makes_it_text(truth: Any) -> None:
+    with pytest.raises(InvalidOption, match="are never equal") as refused:
+        mistral_nb.evaluate(["1", "2"], truth)
+
+    names = {"truth": truth, "pd": pd, "pl": pl}
+    exec(refused.value.remedy.removeprefix("Make both text: "), names)
+    if not isinstance(truth, pd.Series) or truth.dtype != bool:
+        assert mistral_nb.evaluate(["1", "2"], names["truth"]).accuracy == 1
+
+
+@pytest.mark.parametrize("predicted", [["1", 2], [1.5, 2], [None, 2]])
+def test_a_column_of_several_kinds_is_refused_beside_one_of_text(predicted: list[Any]) -> None:
+    with pytest.raises(InvalidOption, match=r"predicted = pd\.Series\(predicted\)"):
+        mistral_nb.evaluate(predicted, ["1", "2"])
+
+
+@pytest.mark.parametrize("kind", ["object", "category", "string", "string[pyarrow]", "str", pd.ArrowDtype(pa.string())])
+def test_texts_of_any_dtype_are_compared_with_those_of_any_other(kind: Any) -> None:
+    labels = ["a", "b", None]
+
+    for other in (
+        pd.Series(labels, dtype="category"),
+        labels,
+        pl.Series(labels),
+        pl.Series(labels, dtype=pl.Enum("ab")),
+    ):
+        assert mistral_nb.evaluate(pd.Series(labels, dtype=kind), other).accuracy == 1
+
+
+@pytest.mark.parametrize("kind", ["bool", "boolean", "int64", "Int64", "float64", pd.ArrowDtype(pa.bool_())])
+def test_claims_and_numbers_of_any_dtype_are_compared_with_one_another(kind: Any) -> None:
+    assert mistral_nb.evaluate(pd.Series([1, 0]).astype(kind), pd.Series([True, False])).accuracy == 1
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("columns", [{"label": ["a", "b"], "confidence": [0.5, 0.5]}, {"x": [1], "value": ["a"]}])
+def test_a_frame_is_refused_with_its_column_of_labels(make: Any, columns: dict[str, list[Any]]) -> None:
+    with pytest.raises(InvalidOption, match=r"evaluate\(predicted\['(label|value)'\], truth\)"):
+        mistral_nb.evaluate(make(columns), ["a", "b"])
+
+
+def test_a_lazy_frame_is_to_be_collected() -> None:
+    with pytest.raises(NotCollected, match="Collect it first"):
+        mistral_nb.evaluate(pl.LazyFrame({"label": ["a"]}), ["a"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("labels", [[["a"]], pl.Series([["a"]]), np.array([["a"]]), pd.Series([{"a": 1}])])
+def test_several_labels_in_a_row_are_refused_with_a_way_to_look_at_each(labels: Any) -> None:
+    with pytest.raises(InvalidOption, match='multi_label="columns"'):
+        mistral_nb.evaluate(labels, labels)
+
+
+@pytest.mark.parametrize("labels", ["ab", {"a": 1}, {"a", "b"}, 3, None])
+def test_what_is_no_column_is_refused(labels: Any) -> None:
+    with pytest.raises(InvalidOption, match="Give a column or a list of labels"):
+        mistral_nb.evaluate(labels, labels)
+
+
+def test_a_label_that_stands_for_no_answer_is_refused() -> None:
+    with pytest.raises(InvalidOption, match="stands for rows without one"):
+        mistral_nb.evaluate([NO_ANSWER, "b"], ["a", "b"])
+
+
+def test_one_row_is_no_rows() -> None:
+    said = str(mistral_nb.evaluate(["a", "a"], ["a", None]))
+
+    assert said.startswith("100.0% of 1 row is right")
+    assert "1 without a truth is left out" in said
+
+
+def test_a_kappa_that_is_not_defined_is_no_number() -> None:
+    assert "kappa undefined" in str(mistral_nb.evaluate(["a"], ["a"]))
+
+
+def test_labels_that_are_never_written_alike_are_asked_about() -> None:
+    assert "are they written alike?" in str(mistral_nb.evaluate(["bug", "bug "], ["Bug", "Bug"]))
 
 
 def test_nothing_to_compare_says_so() -> None:
@@ -112,7 +226,22 @@ def test_its_words_say_what_the_share_is_worth() -> None:
 
     assert "95 % interval" in said
     assert "the most frequent label alone would give" in said
-    assert "1 without an answer count as wrong" in said
+    assert "1 without an answer counts as wrong" in said
+
+
+@pytest.mark.parametrize("truth", [[], [None]])
+def test_the_picture_of_nothing_says_so(truth: list[Any]) -> None:
+    axes = mistral_nb.evaluate(["a"] * len(truth), truth).plot()
+
+    assert [text.get_text() for text in axes.texts] == ["No row has a truth to compare with."]
+    plt.close(axes.figure)  # type: ignore[arg-type]
+
+
+def test_the_picture_of_one_row_is_titled_so() -> None:
+    axes = mistral_nb.evaluate(["a"], ["a"]).plot()
+
+    assert axes.get_title() == "100.0% of 1 row right"
+    plt.close(axes.figure)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("style", ["default", "dark_background"])
