@@ -5,16 +5,17 @@ several pairs the p-values are raised (Holm 1979), since one of many pairs looks
 Promises: what is asked is kept and paid for once, also by a later `classify` of the same rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from mistral_nb.engine.current import current_session
 from mistral_nb.errors import InvalidOption
-from mistral_nb.evaluation.agreement import Evaluation, evaluate
+from mistral_nb.evaluation.agreement import Evaluation, evaluate, right_rows, rows_text
 from mistral_nb.evaluation.intervals import paired_p_value
-from mistral_nb.evaluation.variants import Answers, Sample, classified, drawn_sample, receipts
+from mistral_nb.evaluation.variants import Answers, Sample, check_ways, classified, drawn_sample, receipts, settled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,8 +69,8 @@ class Comparison:
     @property
     def _note(self) -> str:
         return (
-            f"{len(self.answers):,} rows, each asked of every model. A p_value below 0.05 is hardly chance; above it, the models "
-            "may be equally good, or the sample too small to tell."
+            f"{rows_text(len(self.answers))}, each asked of every model. A p_value below 0.05 is hardly chance; above it, the "
+            "models may be equally good, or the sample too small to tell."
         )
 
 
@@ -91,9 +92,9 @@ def compare(
     Parameters
     ----------
     frame, column, labels
-        As in `df.mistral.classify`.
+        As in `df.mistral.classify`. Of a Polars frame the rows have their numbers as index in what is returned, which is pandas.
     truth
-        Column of the true labels, or a Series with the frame's index; rows without one are left out.
+        Column of the true labels, which are text, or a Series with the frame's index; rows without one are left out.
     models
         At least two names, aliases or short names.
     sample
@@ -105,7 +106,8 @@ def compare(
     dry_run
         Return a `Receipt` per model, and send nothing.
     **options
-        Further options of `classify`, the same for every model.
+        Further options of `classify`, the same for every model; not those that give no label to compare now: `multi_label`,
+        `background`, and `mode`.
 
     Returns
     -------
@@ -115,9 +117,14 @@ def compare(
     Raises
     ------
     InvalidOption
-        Fewer than two models, one twice, no usable row, or an option `classify` does not have.
+        Fewer than two models, one twice, no usable row, a truth that is never one of the labels, or an option that `classify` does
+        not have or that does not go with a comparison. Nothing was sent.
+    UnknownColumn, NotCollected
+        The frame has no such column, or is a lazy one.
     BudgetReached
         The budget does not suffice; what is answered is kept.
+    ModelProblem
+        A model can't be asked; what the ones before it have answered is kept.
 
     Examples
     --------
@@ -128,16 +135,39 @@ def compare(
     >>> receipts["ministral"].rows
     50
     """
-    names = list(models) if not isinstance(models, str) else [models]
-    if len(names) < 2 or len(set(names)) < len(names):
+    names = _checked_models(models)
+    if not isinstance(dry_run, bool):
+        raise InvalidOption(f"dry_run is {dry_run!r}.", "Give dry_run=True or dry_run=False.")
+    if "model" in options:
+        raise InvalidOption(f"model is {options['model']!r}, and models says which are asked.", "Leave model out.")
+    if truth is None:
         raise InvalidOption(
-            f"models is {models!r}.", 'Give at least two, each once, e.g. models=["ministral", "small"].'
+            "truth is None, and without it no model is right or wrong.",
+            'Give the column of the true labels, e.g. truth="topic"; prompt_diff does without.',
         )
     rows = drawn_sample(frame, column, truth=truth, sample=sample, random_state=random_state)
-    ways = {name: {**options, "model": name} for name in names}
-    if dry_run:
-        return receipts(rows, ways, labels=labels)
-    return _compared(rows, classified(rows, ways, labels=labels, budget_usd=budget_usd))
+    same = settled({"labels": labels, **options})
+    ways = {name: {**same, "model": name} for name in names}
+    check_ways(ways, rows, budget_usd=budget_usd)
+    return receipts(rows, ways) if dry_run else _compared(rows, classified(rows, ways, budget_usd=budget_usd))
+
+
+def _checked_models(models: Any) -> list[str]:
+    """Return the models' names; InvalidOption unless there are two, each once, whatever it is called."""
+    names = list(models) if isinstance(models, Iterable) and not isinstance(models, str) else [models]
+    remedy = 'Give at least two, each once, e.g. models=["ministral", "small"].'
+    if len(names) < 2 or not all(isinstance(name, str) for name in names):
+        raise InvalidOption(f"models is {models!r}.", remedy)
+    given_as: dict[str, str] = {}
+    for name in names:
+        model = current_session().model_name(name)
+        if model in given_as:
+            raise InvalidOption(
+                f"models has {given_as[model]!r} and {name!r}, which is the same model, {model}.",
+                f"{remedy} Two ways of asking one model are compared by prompt_diff.",
+            )
+        given_as[model] = name
+    return names
 
 
 def _compared(rows: Sample, found: dict[str, Answers]) -> Comparison:
@@ -150,7 +180,7 @@ def _compared(rows: Sample, found: dict[str, Answers]) -> Comparison:
         table=pd.DataFrame(
             [_line(evaluations[name], answers) for name, answers in found.items()], index=pd.Index(found, name="model")
         ).astype({"usd_per_1000_rows": "Float64"}),
-        differences=_differences(rows, found),
+        differences=_differences(rows.truth, found),
         answers=pd.DataFrame({"text": rows.texts, "truth": rows.truth, **columns}),
         evaluations=evaluations,
     )
@@ -171,11 +201,10 @@ def _line(evaluation: Evaluation, answers: Answers) -> dict[str, Any]:
     }
 
 
-def _differences(rows: Sample, found: dict[str, Answers]) -> "pd.DataFrame":
+def _differences(truth: "pd.Series[Any]", found: dict[str, Answers]) -> "pd.DataFrame":
     import pandas as pd
 
-    truth = rows.truth
-    is_right = {name: (answers.predicted.astype(object) == truth).to_numpy() for name, answers in found.items()}
+    is_right = {name: right_rows(answers.predicted, truth) for name, answers in found.items()}
     lines = []
     for first, second in combinations(found, 2):
         only_first = int((is_right[first] & ~is_right[second]).sum())

@@ -1,16 +1,21 @@
 """Models and prompts beside each other, asked through the fake API."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import mistral_nb
-from mistral_nb.errors import BudgetReached, InvalidOption, UnknownColumn
+from mistral_nb.errors import BudgetReached, InvalidOption, NotCollected, UnknownColumn, UnknownPrice
 from mistral_nb.evaluation.comparison import Comparison, raised_for_several
 from tests.engine.row_runs import LABELS, labels_of, texts
 from tests.fake_api import FakeApi
+from tests.fake_api.faults import Fault
 
 MODELS = ["ministral", "small"]
 
@@ -113,6 +118,172 @@ def test_one_model_is_no_comparison(api: FakeApi, models: list[str]) -> None:
         mistral_nb.compare(frame(), "text", LABELS, truth="topic", models=models)
 
 
+@pytest.mark.parametrize("models", [[], None, 3, ["small", None], [["small"], "large"]])
+def test_models_are_names(api: FakeApi, models: Any) -> None:
+    with pytest.raises(InvalidOption, match="models is"):
+        mistral_nb.compare(frame(), "text", LABELS, truth="topic", models=models)
+
+
+def test_a_model_under_two_names_is_one(api: FakeApi) -> None:
+    with pytest.raises(InvalidOption, match="which is the same model"):
+        mistral_nb.compare(frame(), "text", LABELS, truth="topic", models=["small", "mistral-small-latest"])
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"mode": "batch"},
+        {"mode": "preview+batch", "preview": 3},
+        {"background": True},
+        {"multi_label": True},
+        {"multi_label": "columns"},
+        {"model": "large"},
+        {"no_such": 1},
+        {"escalate": "small", "votes": 3},
+        {"dry_run": 1},
+        {"budget_usd": -1},
+    ],
+    ids=str,
+)
+def test_what_can_not_be_compared_is_refused_before_anything_is_sent(api: FakeApi, option: dict[str, Any]) -> None:
+    for dry_run in (False, True):
+        with pytest.raises(InvalidOption):
+            compared(**{"dry_run": dry_run, **option})
+
+    assert not api.requests
+
+
+def test_a_budget_that_can_not_be_kept_for_a_later_model_is_said_before_the_first_is_asked(priced: FakeApi) -> None:
+    with pytest.raises(UnknownPrice):
+        mistral_nb.compare(frame(), "text", LABELS, truth="topic", models=["small", "of-no-price"], budget_usd=1)
+
+    assert not priced.requests
+
+
+def test_figures_are_those_of_the_runs_that_were_made_whichever_ended_last(
+    api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pd.Series(["another bug"]).mistral.classify(LABELS)
+    another = mistral_nb.session().last_run
+    monkeypatch.setattr(mistral_nb.Session, "last_run", property(lambda _: another, lambda _, run: None), raising=False)
+
+    assert compared(sample=None).table["accuracy"].tolist() == [0.75, 0.75]
+
+
+def test_labels_and_examples_that_can_be_gone_through_once_are_there_for_every_model(api: FakeApi) -> None:
+    mistral_nb.compare(
+        frame(),
+        "text",
+        iter(LABELS),
+        truth="topic",
+        models=MODELS,
+        examples=zip(["it is an example"], ["bug"], strict=True),
+    )
+
+    assert len({request.body["model"] for request in api.requests if "an example" in str(request.body)}) == 2
+
+
+@pytest.mark.parametrize(
+    ("truth", "said"),
+    [
+        (1, r"df\['topic'\] = df\['topic'\]\.astype\(\"str\"\)"),
+        (1.0, r"df\['topic'\]\.astype\(\"Int64\"\)\.astype\(\"str\"\)"),
+        ("BUG", "The truth is never one of the labels: it holds 'BUG'"),
+    ],
+)
+def test_a_truth_that_is_never_a_label_is_refused_before_anything_is_sent(
+    api: FakeApi, truth: object, said: str
+) -> None:
+    with pytest.raises(InvalidOption, match=said):
+        mistral_nb.compare(frame().assign(topic=truth), "text", LABELS, truth="topic", models=MODELS)
+
+    assert not api.requests
+
+
+@pytest.mark.parametrize(
+    ("truth", "said"),
+    [
+        (None, "truth is None"),
+        (["bug"] * 12, r"pd\.Series\(list\(truth\), index=df\.index\)"),
+        (frame()[["topic"]], 'truth="topic"'),
+        (frame(20)["topic"], r"truth\.loc\[df\.index\]"),
+        (frame(5)["topic"], "make it a column"),
+    ],
+    ids=["nothing", "list", "frame", "more rows", "fewer rows"],
+)
+def test_a_truth_that_is_not_beside_the_rows_is_refused(api: FakeApi, truth: Any, said: str) -> None:
+    with pytest.raises(InvalidOption, match=said):
+        mistral_nb.compare(frame(), "text", LABELS, truth=truth, models=MODELS)
+
+
+@pytest.mark.parametrize("rows", [frame()["text"], ["a bug"], None])
+def test_what_is_no_frame_is_refused(api: FakeApi, rows: Any) -> None:
+    with pytest.raises(InvalidOption, match="a frame of pandas or Polars is read"):
+        mistral_nb.compare(rows, "text", LABELS, truth="topic", models=MODELS)
+
+
+@pytest.mark.parametrize("number", [-1, None, "x", 1.5])
+def test_the_number_that_draws_the_rows_is_whole(api: FakeApi, number: Any) -> None:
+    with pytest.raises(InvalidOption, match="random_state is"):
+        compared(random_state=number)
+
+
+def test_a_sample_may_be_numpys_number(api: FakeApi) -> None:
+    assert len(compared(sample=np.int64(3)).answers) == 3
+
+
+def test_one_row_is_said_to_be_one(api: FakeApi) -> None:
+    assert "1 row, each asked of every model" in str(compared(sample=1))
+
+
+@pytest.mark.filterwarnings("ignore::mistral_nb.notebook.progress.FailedRowsWarning")
+@pytest.mark.parametrize("kind", ["str", "category", "string[pyarrow]", "object"])
+def test_a_model_that_answers_nothing_is_right_in_no_row_and_named_in_the_picture(api: FakeApi, kind: str) -> None:
+    rows = frame(3, wrong=0).astype({"topic": kind})
+    api.play(*[Fault(finish_reason="content_filter", content='{"label": "bug"}')] * 3)
+    found = mistral_nb.compare(rows, "text", LABELS, truth="topic", models=MODELS, rows_per_request=1)
+    assert isinstance(found, Comparison)
+    axes = found.plot()
+
+    assert found.table["unanswered"].tolist() == [3, 0]
+    assert found.differences["only_second_right"].tolist() == [3]
+    assert [text.get_text() for text in axes.texts] == ["small"]
+    assert "without an answer: ministral" in axes.get_title()
+    plt.close(axes.figure)  # type: ignore[arg-type]
+
+
+class TestPolars:
+    def test_its_frames_are_compared_as_those_of_pandas(self, api: FakeApi) -> None:
+        found = mistral_nb.compare(pl.from_pandas(frame()), "text", LABELS, truth="topic", models=MODELS)
+
+        assert isinstance(found, Comparison)
+        assert found.table["accuracy"].tolist() == compared().table["accuracy"].tolist()
+        assert found.answers.index.name == "row"
+
+    def test_a_truth_may_be_its_series_or_categories(self, api: FakeApi) -> None:
+        rows = pl.from_pandas(frame())
+        for truth in (rows["topic"], rows["topic"].cast(pl.Categorical), rows["topic"].cast(pl.Enum(LABELS))):
+            found = mistral_nb.compare(rows, "text", LABELS, truth=truth, models=MODELS)
+
+            assert found.table["accuracy"].tolist() == [0.75, 0.75]  # type: ignore[union-attr]
+
+    def test_a_truth_of_numbers_is_refused_in_its_words(self, api: FakeApi) -> None:
+        rows = pl.from_pandas(frame().assign(topic=1))
+
+        with pytest.raises(InvalidOption, match=r"df = df\.with_columns\(df\['topic'\]\.cast\(pl\.String\)\)"):
+            mistral_nb.compare(rows, "text", LABELS, truth="topic", models=MODELS)
+
+    def test_a_lazy_frame_is_to_be_collected(self, api: FakeApi) -> None:
+        with pytest.raises(NotCollected, match="Collect it first"):
+            mistral_nb.compare(pl.from_pandas(frame()).lazy(), "text", LABELS, truth="topic", models=MODELS)
+
+    def test_ways_of_asking_are_compared_on_it(self, api: FakeApi) -> None:
+        rows, labels = pl.from_pandas(frame(6, wrong=0)), {"labels": ("delivery", "bug", "praise")}
+        found = mistral_nb.prompt_diff(rows, "text", LABELS, {}, labels, truth="topic")
+
+        assert found.flips.index.tolist() == [0, 3]
+
+
 @pytest.mark.parametrize("sample", [0, -1, 1.5, True])
 def test_a_sample_is_a_whole_number(api: FakeApi, sample: object) -> None:
     with pytest.raises(InvalidOption, match="sample is"):
@@ -202,3 +373,50 @@ class TestPromptDiff:
         cascade = mistral_nb.prompt_diff(frame(6), "text", LABELS, second, both)
 
         assert cascade.usd_per_1000_rows[1] == sum(usd or 0 for usd in alone.usd_per_1000_rows)
+
+    @pytest.mark.parametrize(
+        "option",
+        [
+            {"mode": "batch"},
+            {"background": True},
+            {"dry_run": True},
+            {"budget_usd": 1},
+            {"multi_label": True},
+            {"no_such": 1},
+        ],
+        ids=str,
+    )
+    def test_what_gives_nothing_to_compare_is_refused_before_anything_is_sent(
+        self, api: FakeApi, option: dict[str, Any]
+    ) -> None:
+        with pytest.raises(InvalidOption, match=next(iter(option))):
+            mistral_nb.prompt_diff(frame(), "text", LABELS, {}, option)
+
+        assert not api.requests
+
+    def test_an_option_may_be_given_the_value_it_has_anyway(self, api: FakeApi) -> None:
+        plain = {"mode": "live", "background": False, "dry_run": False, "multi_label": False}
+
+        assert mistral_nb.prompt_diff(frame(), "text", LABELS, {}, plain).flip_rate == 0
+
+    def test_two_ways_of_giving_several_labels_are_compared_without_a_truth(self, api: FakeApi) -> None:
+        several = {"multi_label": True}
+        found = mistral_nb.prompt_diff(frame(6), "text", LABELS, several, {**several, "labels": self.LABELS_ELSEWHERE})
+
+        assert found.flips["first"].tolist() == [["billing"], ["billing"]]
+        with pytest.raises(InvalidOption, match="multi_label is True"):
+            mistral_nb.prompt_diff(frame(6), "text", LABELS, several, several, truth="topic")
+
+    @pytest.mark.parametrize("way", ["small", None, []])
+    def test_a_way_is_a_dict_of_options(self, api: FakeApi, way: Any) -> None:
+        with pytest.raises(InvalidOption, match=r'Give e\.g\. second=\{"model": "small"\}'):
+            mistral_nb.prompt_diff(frame(), "text", LABELS, {}, way)
+
+    @pytest.mark.filterwarnings("ignore::mistral_nb.notebook.progress.FailedRowsWarning")
+    def test_rows_without_an_answer_either_way_are_said(self, api: FakeApi) -> None:
+        alone = {"rows_per_request": 1, "cache": False}
+        api.play(*[Fault(finish_reason="content_filter", content='{"label": "bug"}')] * 4)
+        found = mistral_nb.prompt_diff(frame(2), "text", LABELS, alone, alone)
+
+        assert (found.unanswered, found.flip_rate) == ((2, 2), 0)
+        assert "without an answer: 2 and 2" in str(found)
