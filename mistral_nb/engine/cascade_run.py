@@ -95,9 +95,8 @@ class CascadeReport:
     def __str__(self) -> str:
         if not self.texts:
             return "no text was answered"
-        escalated = (
-            f"{self.escalated:,} of {self.texts:,} texts ({self.escalated_share:.0%}) went on to {self.second_model}"
-        )
+        texts = "1 text" if self.texts == 1 else f"{self.texts:,} texts"
+        escalated = f"{self.escalated:,} of {texts} ({self.escalated_share:.0%}) went on to {self.second_model}"
         return f"{escalated}, {self._saved_text}"
 
     __repr__ = __str__

@@ -204,6 +204,11 @@ class TestWhatItCosts:
 
         assert len(api.requests) == sent
 
+    def test_one_text_is_said_to_be_one(self, api: FakeApi) -> None:
+        cascaded(["a bug"], below=1)
+
+        assert "1 of 1 text (100%) went on to" in repr(last_run())
+
     def test_the_report_says_how_many_went_on_and_what_was_saved(self, priced: FakeApi) -> None:
         rows = [*(f"the bug of page {number}" for number in range(18)), "hello", "good morning"]
         cascaded(rows, rows_per_request=1)
