@@ -8,12 +8,14 @@ CARD       card numbers that pass Luhn's test
 PHONE      numbers that begin with a plus or a zero, in American groups, or after a word such as "phone"
 ACCOUNT    numbers after a word such as "account" or "customer no.", and any number of 8 digits or more that is no date or amount
 ADDRESS    street and house number in seven languages, with postcode and town behind it; post boxes; British postcodes
-NAME       after a title (Ms, Herr, Mme …), an introduction ("my name is"), in a greeting, under a letter; and names that are listed
+NAME       after a title (Ms, Herr, Mme …), an introduction ("my name is"), in a greeting that begins a line or a sentence ("Hi Anna
+           and Ben"), under a letter; and names that are listed
 
-What is not seen: a name in the middle of a sentence with nothing that gives it away ("ask Anna"), unless it is listed; nicknames;
-a town or a building alone; streets and greetings as other languages write them; what is misspelt, spelt out ("at", "dot") or split
-over lines; user names, IP addresses, dates of birth, diagnoses, and whoever can be told by what a text says. So masking lowers what
-leaves this machine; it does not make a text anonymous.
+What is not seen: a name in the middle of a sentence with nothing that gives it away ("ask Anna"), or in lower case ("hi anna"),
+unless it is listed; one that is also a word where a sentence may begin ("Hi Do we have"); nicknames; a town or a building alone;
+streets and greetings as other languages write them; what is misspelt, spelt out ("at", "dot") or split over lines; user names, IP
+addresses, dates of birth, diagnoses, and whoever can be told by what a text says. So masking lowers what leaves this machine; it
+does not make a text anonymous.
 """
 
 from collections import Counter

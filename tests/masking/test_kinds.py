@@ -159,9 +159,85 @@ def test_no_address(text: str) -> None:
         ("Danke\nÉmile", "Danke\n[NAME_1]"),
         ("Thanks, Tom", "Thanks, [NAME_1]"),
         ("Best,\nBen O'Neill", "Best,\n[NAME_1]"),
+        ("Mr Smith's parcel; Smith called", "Mr [NAME_1]'s parcel; [NAME_1] called"),
+        ("Dear Mr and Mrs Smith,", "Dear Mr and Mrs [NAME_1],"),
+        ("Hi Don Smith,", "Hi [NAME_1],"),
+        ("Guten Tag Frau Müller, eine Frau kam", "Guten Tag Frau [NAME_1], eine Frau kam"),
+        ("Liebe Grüße,\nAnna", "Liebe Grüße,\n[NAME_1]"),
+        ("Thanks Tom", "Thanks [NAME_1]"),
+        ("Kind regards Anna Schmidt Sent from my phone", "Kind regards [NAME_1] Sent from my phone"),
+        ("Regards,\nAnna Schmidt, Acme", "Regards,\n[NAME_1], Acme"),
     ],
 )
 def test_a_name_that_its_surroundings_give_away(text: str, expected: str) -> None:
+    assert masked(text) == expected
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r", "\v", "\u2028"], ids=ascii)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Regards,\nAnna Schmidt\nAcme", "Regards,\n[NAME_1]\nAcme"),
+        ("Kind regards\nAnna\n", "Kind regards\n[NAME_1]\n"),
+        ("Thanks!\n\nAnna\n", "Thanks!\n\n[NAME_1]\n"),
+        ("> Cheers,\n> Anna", "> Cheers,\n> [NAME_1]"),
+        ("Dear Anna\nit broke", "Dear [NAME_1]\nit broke"),
+        ("It broke.\nDear Anna,", "It broke.\nDear [NAME_1],"),
+    ],
+)
+def test_a_name_beside_the_end_of_a_line_of_any_kind(text: str, expected: str, line_end: str) -> None:
+    assert masked(text.replace("\n", line_end)) == expected.replace("\n", line_end)
+
+
+@pytest.mark.parametrize("blank", [" ", "  ", "\u00a0", "\t", "\u202f"], ids=ascii)
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Mr. Miller", "Mr. [NAME_1]"),
+        ("Herr Prof. Dr. von Braun", "Herr Prof. Dr. [NAME_1]"),
+        ("Hi Anna Schmidt,", "Hi [NAME_1],"),
+        ("Good morning Anna,", "Good morning [NAME_1],"),
+        ("My name is Anna", "My name is [NAME_1]"),
+        ("Mit freundlichen Grüßen Anna Schmidt", "Mit freundlichen Grüßen [NAME_1]"),
+    ],
+)
+def test_a_name_whatever_the_blanks_around_it(text: str, expected: str, blank: str) -> None:
+    assert masked(text.replace(" ", blank)) == expected.replace(" ", blank)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("> Hi Anna, it broke", "> Hi [NAME_1], it broke"),
+        ('She wrote: "Hi Anna, it broke"', 'She wrote: "Hi [NAME_1], it broke"'),
+        ("Good day. Dear Anna, it broke", "Good day. Dear [NAME_1], it broke"),
+        ("Subject: Hello Anna!", "Subject: Hello [NAME_1]!"),
+        ("Hi Anna can you help", "Hi [NAME_1] can you help"),
+        ("Hi Anna Can you help", "Hi [NAME_1] Can you help"),
+        ("HI ANNA CAN YOU HELP", "HI [NAME_1] CAN YOU HELP"),
+        ("Hi Anna I'm late", "Hi [NAME_1] I'm late"),
+        ("Hallo Björn kommst du", "Hallo [NAME_1] kommst du"),
+        ("Hallo Can kannst du", "Hallo [NAME_1] kannst du"),
+        ("Liebe Anna ich warte", "Liebe [NAME_1] ich warte"),
+        ("Dear Anna and team,", "Dear [NAME_1] and team,"),
+        ("Hi Will,", "Hi [NAME_1],"),
+    ],
+)
+def test_a_name_in_a_greeting_wherever_it_stands_and_whatever_follows(text: str, expected: str) -> None:
+    assert masked(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Hi Anna and Ben,", "Hi [NAME_1] and [NAME_2],"),
+        ("Hallo Anna und Ben Schmidt, wo", "Hallo [NAME_1] und [NAME_2], wo"),
+        ("Dear Anna, Ben and Carl,", "Dear [NAME_1], [NAME_2] and [NAME_3],"),
+        ("Dear Mr Smith and Anna Jones,", "Dear Mr [NAME_1] and [NAME_2],"),
+        ("Hi Anna/Ben,", "Hi [NAME_1]/[NAME_2],"),
+    ],
+)
+def test_all_who_are_greeted(text: str, expected: str) -> None:
     assert masked(text) == expected
 
 
@@ -176,6 +252,28 @@ def test_a_name_that_its_surroundings_give_away(text: str, expected: str) -> Non
         "this is Great",
         "Thanks. The app",
         "Hello all,",
+        "Hi There, it broke",
+        "Hi team can you help",
+        "Hi Team can you help",
+        "Dear Sir",
+        "Dear Customer support",
+        "Hello World!",
+        "Hi Can you help",
+        "Hi Will you refund me",
+        "Hello My order is late",
+        "HELLO MY ORDER IS LATE",
+        "Hi I'm locked out",
+        "Hi, Lamps are out",
+        "Guten Tag, Bestellung 4711 fehlt",
+        "Bonjour Je voudrais savoir",
+        "Hola Quiero saber",
+        "Beste Qualität zum Preis",
+        "Liebe Kundinnen und Kunden,",
+        "Ich liebe Berlin.",
+        "LG TV is broken",
+        "Best Buy is near",
+        "Thanks\r\nThe app",
+        "Kind regards Sent from my phone",
     ],
 )
 def test_no_name_that_is_given_away(text: str) -> None:

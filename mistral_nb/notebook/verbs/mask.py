@@ -16,10 +16,10 @@ def mask(column: "pd.Series[Any]", *, names: Iterable[str] = (), details: bool =
 
     They are found by pattern, in English, German, Dutch, French, Spanish, Italian and Portuguese. Seen are e-mail addresses; IBANs
     and card numbers by their check digits; phone numbers; numbers after a word such as "account", and any other of 8 digits or
-    more; streets with a house number; names after a title ("Ms"), an introduction ("my name is"), in a greeting or under a letter.
-    Not seen are names that nothing gives away ("ask Anna"), unless they are in `names`; towns alone, misspellings, user names,
-    dates of birth, and whoever can be told by what a text says. It lowers what leaves this machine; it does not make texts
-    anonymous.
+    more; streets with a house number; names after a title ("Ms"), an introduction ("my name is"), in a greeting ("Hi Anna and Ben")
+    or under a letter. Not seen are names that nothing gives away ("ask Anna") or in lower case ("hi anna"), unless they are in
+    `names`; towns alone, misspellings, user names, dates of birth, and whoever can be told by what a text says. It lowers what
+    leaves this machine; it does not make texts anonymous.
 
     Parameters
     ----------
