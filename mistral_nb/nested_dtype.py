@@ -41,9 +41,16 @@ Holds = str | ListOf | FieldsOf | MapOf | None
 
 @dataclass(frozen=True, slots=True)
 class NestedDtype:
-    """The dtype `object`, and what it holds."""
+    """The dtype `object`, and what it holds.
+
+    Attributes
+    ----------
+    are_labels
+        Whether the texts in it are labels as the caller wrote them, and nothing that a model writes.
+    """
 
     holds: Holds
+    are_labels: bool = False
 
 
 def arrow_type(holds: Holds) -> "pa.DataType":

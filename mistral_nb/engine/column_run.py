@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mistral_nb.engine.cache import KeptAnswer
 from mistral_nb.engine.cascade_run import CascadeReport, CascadeRun
-from mistral_nb.engine.columns import details_frame, failures, values_of, with_new_values
+from mistral_nb.engine.columns import columns_of_labels, details_frame, failures, values_of, with_new_values
 from mistral_nb.engine.rows import PackingAudit, RowsProgress, RowsResult
 from mistral_nb.engine.rows_run import Run
 
@@ -171,4 +171,4 @@ class ColumnRun:
 
     def _restored(self, values: _Values) -> _Values:
         """Return the values with what was masked put back."""
-        return values if self._masked is None else self._masked.restored(values)
+        return values if self._masked is None else self._masked.restored(values, labels=columns_of_labels(self._dtype))

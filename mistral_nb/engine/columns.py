@@ -12,6 +12,7 @@ from mistral_nb.engine.cache import KeptAnswer
 from mistral_nb.engine.dtype_families import in_family, spread
 from mistral_nb.engine.rows import ColumnOfRecords, ColumnsOfAnswers, ColumnsOfRecords, DistinctTexts, RowsResult
 from mistral_nb.errors import NotText, UnknownColumn
+from mistral_nb.nested_dtype import NestedDtype
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,6 +139,16 @@ def values_of(column: "pd.Series[Any]", result: RowsResult, *, dtype: Any) -> "p
     if isinstance(dtype, Mapping | ColumnsOfRecords | ColumnsOfAnswers):
         return pd.DataFrame(arrays, index=column.index, columns=list(arrays))
     return pd.Series(arrays["value"], index=column.index, name=column.name)
+
+
+def columns_of_labels(dtype: Any) -> set[str]:
+    """Return which columns of a dtype's values hold labels in lists or objects; "value" where there is but one column."""
+    if isinstance(dtype, ColumnsOfRecords):
+        dtype = dtype.dtypes
+    elif isinstance(dtype, ColumnOfRecords):
+        dtype = dtype.dtype
+    columns = dtype if isinstance(dtype, Mapping) else {"value": dtype}
+    return {name for name, each in columns.items() if isinstance(each, NestedDtype) and each.are_labels}
 
 
 def with_new_values(

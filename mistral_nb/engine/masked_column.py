@@ -6,7 +6,7 @@ asked once, and each row gets its own originals back.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.columns import distinct_texts
@@ -72,19 +72,22 @@ class MaskedColumn:
         """For each row its placeholders and what they stand for; None for a row without text."""
         return [self._masked[number].originals if number >= 0 else None for number in self._numbers.tolist()]
 
-    def restored(self, values: Any) -> Any:
+    def restored(self, values: Any, *, labels: Collection[str] = ()) -> Any:
         """Return answers with the originals in place of the placeholders; `values` has a line per row of the column.
 
-        Only text changes, in lists and objects too; a category, a number and a claim stay what they are.
+        Only text changes, in lists and objects too; a category, a number and a claim stay what they are, and so do columns of
+        `labels` ("value" for a single one): what looks like a placeholder in them is none.
         """
         import pandas as pd
 
         if not self._shared:
             return values
         if isinstance(values, pd.DataFrame):
-            columns = {name: self._restored_column(values[name]) for name in values.columns}
+            columns = {
+                name: values[name] if name in labels else self._restored_column(values[name]) for name in values.columns
+            }
             return pd.DataFrame(columns, index=values.index, columns=values.columns)
-        return self._restored_column(values)
+        return values if "value" in labels else self._restored_column(values)
 
     def _restored_column(self, values: "pd.Series[Any]") -> "pd.Series[Any]":
         import numpy as np

@@ -111,8 +111,8 @@ class ClassifySeveral:
 
     @cached_property
     def dtype(self) -> Any:
-        shares = NestedDtype(FieldsOf(dict.fromkeys(self.labels.names, "Float64")))
-        several = NestedDtype(ListOf("string"))
+        shares = NestedDtype(FieldsOf(dict.fromkeys(self.labels.names, "Float64")), are_labels=True)
+        several = NestedDtype(ListOf("string"), are_labels=True)
         more: dict[str, Any] = {"confidence": shares} if self.shows_confidence else {}
         more |= {"rationale": "str"} if self.rationale else {}
         if self.as_columns:

@@ -197,6 +197,25 @@ class TestMaskOption:
 
         assert labels.cat.categories.tolist() == ["bug", "[NAME_1]"]
 
+    @pytest.mark.parametrize(
+        ("options", "column", "expected"),
+        [
+            ({"multi_label": True}, None, ["bug", "NAME_1"]),
+            ({"multi_label": True, "details": True}, "value", ["bug", "NAME_1"]),
+            ({"multi_label": True, "votes": 2, "confidence": True}, "labels", ["bug", "NAME_1"]),
+            ({"multi_label": True, "votes": 2, "confidence": True}, "confidence", {"bug": 1.0, "NAME_1": 1.0}),
+            ({"multi_label": "columns", "votes": 2, "confidence": True}, "confidence", {"bug": 1.0, "NAME_1": 1.0}),
+        ],
+    )
+    def test_labels_in_lists_are_left_as_they_are(
+        self, api: FakeApi, options: dict[str, Any], column: str | None, expected: Any
+    ) -> None:
+        text = pd.Series(["Dear Anna, a bug, see NAME 1"])
+        found = text.mistral.classify(["bug", "NAME_1"], mask=True, **options)
+        cell = (found if column is None else found[column])[0]
+
+        assert (list(cell) if isinstance(expected, list) else dict(cell)) == expected
+
     def test_a_query_is_masked_as_the_rows_are(self, api: FakeApi) -> None:
         texts = pd.Series(["from anna@example.org", "something else"])
         found = texts.mistral.search("anna@example.org", k=1, mask=True)
