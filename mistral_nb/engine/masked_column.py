@@ -6,7 +6,7 @@ asked once, and each row gets its own originals back.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mistral_nb.engine.columns import distinct_texts
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Mask = bool | Iterable[str]
+MaskText = Callable[[str, Sequence[Detector]], MaskedText]
 
 
 class MaskedColumn:
@@ -34,9 +35,10 @@ class MaskedColumn:
         Names that are masked besides what is found by pattern.
     is_mixed
         Whether one answer stands for many rows, so that a placeholder must mean the same in all of them.
-    are_records
-        Whether the texts are values of several columns, as `mistral_nb.engine.records` writes them: each value is looked at by
-        itself, as JSON writes a line end, say, as letters.
+    masked_one
+        Masks one text, where it is made of others that have to be looked at as they are: JSON writes a line end, say, as letters.
+    further
+        Masked texts that are sent along with the column; they are counted with its own.
 
     Attributes
     ----------
@@ -47,7 +49,13 @@ class MaskedColumn:
     """
 
     def __init__(
-        self, column: "pd.Series[Any]", *, names: Iterable[str] = (), is_mixed: bool = False, are_records: bool = False
+        self,
+        column: "pd.Series[Any]",
+        *,
+        names: Iterable[str] = (),
+        is_mixed: bool = False,
+        masked_one: MaskText = mask_text,
+        further: Sequence[MaskedText] = (),
     ) -> None:
         import numpy as np
         import pandas as pd
@@ -55,17 +63,16 @@ class MaskedColumn:
         found_by = detectors(names)
         texts = distinct_texts(column)
         self._numbers = texts.numbers
-        masked_one = _masked_record if are_records else mask_text
         self._masked: list[MaskedText] = (
             mask_together(texts.texts, found_by) if is_mixed else [masked_one(text, found_by) for text in texts.texts]
         )
-        self._shared = _all_originals(self._masked)
+        self._shared = all_originals(self._masked)
         self._is_mixed = is_mixed
         masked = np.array(
             [*(each.text for each in self._masked), None], dtype=object
         )  # the last place is the one of -1
         self.column: pd.Series[Any] = pd.Series(masked[texts.numbers], index=column.index, name=column.name)
-        self.report = report_of(self._masked)
+        self.report = report_of([*self._masked, *further])
 
     @property
     def originals(self) -> list[Mapping[str, str] | None]:
@@ -107,17 +114,22 @@ class MaskedColumn:
 
 
 def masked_column(
-    column: "pd.Series[Any]", mask: Mask, *, is_mixed: bool = False, are_records: bool = False
+    column: "pd.Series[Any]",
+    mask: Mask,
+    *,
+    is_mixed: bool = False,
+    masked_one: MaskText = mask_text,
+    further: Sequence[MaskedText] = (),
 ) -> MaskedColumn | None:
     """Return the masked form of a column; None where `mask` is False, and nothing is to be masked."""
     if mask is False:
         return None
-    return MaskedColumn(column, names=_listed_names(mask), is_mixed=is_mixed, are_records=are_records)
+    return MaskedColumn(column, names=_listed_names(mask), is_mixed=is_mixed, masked_one=masked_one, further=further)
 
 
-def masked_query(text: str, mask: Mask) -> str:
+def masked_query(text: str, mask: Mask) -> MaskedText:
     """Return a text that goes along with a masked column as it may be sent."""
-    return text if mask is False else mask_text(text, detectors(_listed_names(mask))).text
+    return MaskedText(text, {}) if mask is False else mask_text(text, detectors(_listed_names(mask)))
 
 
 def masked_together(texts: Sequence[str], mask: Mask) -> tuple[list[str], dict[str, str]]:
@@ -125,18 +137,18 @@ def masked_together(texts: Sequence[str], mask: Mask) -> tuple[list[str], dict[s
     if mask is False:
         return list(texts), {}
     masked = mask_together(texts, detectors(_listed_names(mask)))
-    return [each.text for each in masked], _all_originals(masked)
+    return [each.text for each in masked], all_originals(masked)
 
 
-def _all_originals(masked: Iterable[MaskedText]) -> dict[str, str]:
+def all_originals(masked: Iterable[MaskedText]) -> dict[str, str]:
     return {name: original for each in masked for name, original in each.originals.items()}
 
 
-def _masked_record(text: str, found_by: Sequence[Detector]) -> MaskedText:
-    """Return the record with its values masked together."""
+def masked_record(text: str, found_by: Sequence[Detector]) -> MaskedText:
+    """Return a record, as `mistral_nb.engine.records` writes it, with its values masked together."""
     values = json.loads(text)
     masked = mask_together(list(values.values()), found_by)
-    return MaskedText(record_text(values, [each.text for each in masked]), _all_originals(masked))
+    return MaskedText(record_text(values, [each.text for each in masked]), all_originals(masked))
 
 
 def _listed_names(mask: Mask) -> Iterable[str]:
@@ -146,5 +158,9 @@ def _listed_names(mask: Mask) -> Iterable[str]:
     if isinstance(mask, str) or not isinstance(mask, Iterable):
         raise InvalidOption(
             f"mask is {mask!r}.", 'Give mask=True, or a list of names to mask too: mask=["Anna Schmidt"].'
+        )
+    if isinstance(mask, Iterator):  # read twice, it would have no names for the second text
+        raise InvalidOption(
+            f"mask is a {type(mask).__name__}, which can be read but once.", "Give a list: mask=list(names)."
         )
     return mask

@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from mistral_nb.completion import JsonObject
     from mistral_nb.engine.column_run import ColumnRun, Reshape
-    from mistral_nb.engine.masked_column import MaskedColumn
+    from mistral_nb.engine.masked_column import MaskedColumn, MaskText
     from mistral_nb.engine.rows import RowTask, RunOptions
     from mistral_nb.engine.rows_run import Run
     from mistral_nb.engine.session import Session
+    from mistral_nb.masking.masked_text import MaskedText
 
     Again = Callable[[pd.Series[Any], "VerbOptions"], None]
     Give = Callable[[ColumnRun], Any]
@@ -138,8 +139,8 @@ def answered(
     column: "pd.Series[Any]",
     task: "RowTask",
     *,
-    further_texts: "Sequence[str]" = (),
-    are_records: bool = False,
+    further_texts: "Sequence[MaskedText]" = (),
+    masked_one: "MaskText | None" = None,
     reshape: "Reshape | None" = None,
     give: "Give | None" = None,
     **options: Unpack[VerbOptions],
@@ -149,9 +150,9 @@ def answered(
     Parameters
     ----------
     further_texts
-        Texts that are asked together with those of the column, unless it has none; as they are to be sent, masked if need be.
-    are_records
-        Whether the texts are values of several columns, written by `mistral_nb.engine.records`.
+        Texts that are asked together with those of the column, unless it has none; masked if it is.
+    masked_one
+        Masks a text of the column, where `mistral_nb.masking.masked_text.mask_text` would not do.
     reshape
         Makes of the values, which have a line per row, what the verb gives.
     give
@@ -162,6 +163,7 @@ def answered(
     from mistral_nb.engine.current import current_session
     from mistral_nb.engine.masked_column import masked_column
     from mistral_nb.engine.occasion import asked_through
+    from mistral_nb.masking.masked_text import mask_text
     from mistral_nb.notebook.embedded_notices import warn_of_guesses
     from mistral_nb.notebook.job_notices import warn_of_jobs
 
@@ -169,13 +171,13 @@ def answered(
     session = current_session()
     if chosen["mode"] != "live":
         refuse_embedded(session, chosen["model"])
-    masked = masked_column(column, chosen["mask"], are_records=are_records)
+    masked = masked_column(column, chosen["mask"], masked_one=masked_one or mask_text, further=further_texts)
     report = None if masked is None else masked.report
-    texts = texts_to_ask(column if masked is None else masked.column, further_texts)
+    texts = texts_to_ask(column if masked is None else masked.column, [further.text for further in further_texts])
     plan = session.plan(task, texts, model=chosen["model"], options=run_options(chosen))
 
     def again(rows: "pd.Series[Any]", same: VerbOptions) -> None:
-        answered(rows, task, are_records=are_records, reshape=reshape, **same)
+        answered(rows, task, masked_one=masked_one, reshape=reshape, **same)
 
     if chosen["mode"] != "live":
         return answered_by_jobs(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mistral_nb.engine.column_run import ColumnRun
     from mistral_nb.engine.rows import RowsResult
     from mistral_nb.engine.session import Session
+    from mistral_nb.masking.masked_text import MaskedText
     from mistral_nb.tasks.embed import Embed
 
 # Of a model that the catalogue does not know: texts longer than a quarter of it are sent alone.
@@ -30,7 +31,7 @@ MOST_COMPARED_ONE_BY_ONE = 1_000_000
 def with_vectors(
     column: "pd.Series[Any]",
     *,
-    further_texts: Sequence[str] = (),
+    further_texts: "Sequence[MaskedText]" = (),
     give: "Callable[[ColumnRun], Any] | None" = None,
     **options: Unpack[RowOptions],
 ) -> Any:
@@ -81,7 +82,7 @@ def similarity_of_rows(query: str, result: "RowsResult") -> "np.ndarray[Any, np.
     return of_rows
 
 
-def text_to_send(text: str, options: SearchOptions) -> str:
+def text_to_send(text: str, options: SearchOptions) -> "MaskedText":
     """Return a text that goes along with a column, masked if the column is."""
     from mistral_nb.engine.masked_column import masked_query
 

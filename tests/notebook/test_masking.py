@@ -35,6 +35,16 @@ def sent(api: FakeApi) -> str:
     return json.dumps([request.body for request in api.requests], ensure_ascii=False)
 
 
+def called(verb: str, rows: list[str | None], **options: Any) -> Any:
+    """Return what a verb gives for the rows, which are of one product where it is grouped by that."""
+    frame = pd.DataFrame({"text": rows, "product": "lamp"})
+    if verb == "ask":
+        return frame.mistral.ask(**options)
+    if "by" in options:
+        return getattr(frame.mistral, verb)("text", **options)
+    return getattr(frame["text"].mistral, verb)(**options)
+
+
 class TestMask:
     def test_texts_come_back_masked_and_nothing_is_sent(self, api: FakeApi, texts: pd.Series) -> None:
         masked = texts.mistral.mask()
@@ -221,6 +231,27 @@ class TestMaskOption:
         found = texts.mistral.search("anna@example.org", k=1, mask=True)
 
         assert (found["text"].tolist(), "anna" in sent(api)) == (["from anna@example.org"], False)
+
+    @pytest.mark.parametrize(
+        ("verb", "options"),
+        [
+            ("search", {"query": "mail of anna@example.org"}),
+            ("similar", {"to": "mail of anna@example.org"}),
+            ("answer", {"question": "mail of anna@example.org?"}),
+        ],
+    )
+    def test_what_is_masked_beside_the_column_is_counted_too(
+        self, api: FakeApi, capsys: pytest.CaptureFixture[str], verb: str, options: dict[str, str]
+    ) -> None:
+        called(verb, ["hello", "Dear Ben,"], mask=True, **options)
+
+        assert "Masked: 1 name and 1 e-mail address in 2 of 3 texts." in capsys.readouterr().out
+
+    @pytest.mark.parametrize("verb", ["search", "summarize"])
+    def test_names_that_can_be_read_but_once_are_refused(self, api: FakeApi, verb: str) -> None:
+        options = {"query": "Contoso"} if verb == "search" else {}
+        with pytest.raises(errors.InvalidOption, match="mask is a generator"):
+            called(verb, ["ask Contoso"], mask=(name for name in ["Contoso"]), **options)
 
     def test_both_columns_are_masked(self, api: FakeApi) -> None:
         pd.Series(["anna@example.org"]).mistral.similar(to=pd.Series(["Dear Anna, hello"]), mask=True)

@@ -86,9 +86,9 @@ def answer(
     task = answer_task(max_words=max_words, instructions=instructions)
     chosen = checked(cast(VerbOptions, options))  # which may lack any of its options
     session = current_session()
-    masked = masked_column(column, chosen["mask"])
     asked = text_to_send(question, options)
-    texts = texts_to_ask(column if masked is None else masked.column, [asked])
+    masked = masked_column(column, chosen["mask"], further=[asked])
+    texts = texts_to_ask(column if masked is None else masked.column, [asked.text])
     if not texts.texts:
         raise EmptyPrompt(f"Column {column.name!r} has no text to answer from.", "Ask about one that has.")
     asks = run_options(chosen)
@@ -99,7 +99,7 @@ def answer(
     with asked_through("accessor", verb=task.verb):
         retrieval = Retrieval(
             question=question,
-            asked=asked,
+            asked=asked.text,
             column=column,
             k=k,
             task=task,

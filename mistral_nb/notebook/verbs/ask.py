@@ -59,6 +59,7 @@ def ask(
     >>> reviews.mistral.ask("Write a {tone} reply to: {review}", max_words=20).isna().tolist()
     [False, True]
     """
+    from mistral_nb.engine.masked_column import masked_record
     from mistral_nb.engine.records import record_texts
     from mistral_nb.tasks.ask import ask_task
     from mistral_nb.tasks.templates import parsed_template
@@ -66,4 +67,4 @@ def ask(
     frame = frame.set_axis([str(name) for name in frame.columns], axis="columns")  # as a template can write them
     parsed = parsed_template(template, list(frame.columns))
     task = ask_task(parsed, max_words=max_words, instructions=instructions)
-    return answered(record_texts(frame, parsed.fields, fill=fill), task, are_records=True, **options)
+    return answered(record_texts(frame, parsed.fields, fill=fill), task, masked_one=masked_record, **options)

@@ -55,10 +55,10 @@ def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **option
     from mistral_nb.tasks.length import checked_count
 
     k = checked_count(k, name="k")
-    query = text_to_send(checked_text(query, "query", "late delivery"), options)
+    masked_query = text_to_send(checked_text(query, "query", "late delivery"), options)
 
     def found(run: "ColumnRun") -> "pd.DataFrame":
-        similarities = similarity_of_rows(query, run.result)
+        similarities = similarity_of_rows(masked_query.text, run.result)
         positions = nearest(similarities, k)
         name = "text" if column.name is None else column.name
         return pd.DataFrame(
@@ -70,4 +70,4 @@ def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **option
             index=column.index[positions],
         )
 
-    return with_vectors(column, further_texts=[query], give=found, **options)
+    return with_vectors(column, further_texts=[masked_query], give=found, **options)

@@ -57,7 +57,10 @@ def similar(column: "pd.Series[Any]", *, to: "pd.Series[Any] | str", **options: 
     if not isinstance(to, pd.Series):
         text = text_to_send(checked_text(to, "text to compare with", "The delivery is late"), options)
         return with_vectors(
-            column, further_texts=[text], give=lambda run: as_column(similarity_of_rows(text, run.result)), **options
+            column,
+            further_texts=[text],
+            give=lambda run: as_column(similarity_of_rows(text.text, run.result)),
+            **options,
         )
     if not to.index.equals(column.index):
         raise InvalidOption(
