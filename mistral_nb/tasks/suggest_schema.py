@@ -17,7 +17,7 @@ from mistral_nb.proposed_schema import PROPOSAL, checked_proposal
 from mistral_nb.tasks.answer_text import answered_text
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import slot
-from mistral_nb.tasks.prompts import request_for
+from mistral_nb.tasks.prompts import joined, request_for
 
 _MOST_SAMPLE_TOKENS = 3000
 _LONGEST_SHOWN_CHARACTERS = 1500
@@ -31,6 +31,7 @@ class SuggestSchema:
 
     what: str
     schema: AnswerSchema
+    instructions: str = ""
 
     verb: ClassVar[str] = "suggest_schema"
     version: ClassVar[int] = 1
@@ -48,7 +49,7 @@ class SuggestSchema:
         )
         asked = request_for(
             text,
-            told=told,
+            told=joined(told, self.instructions),
             model=model,
             max_tokens=_MOST_TOKENS,
         )
@@ -65,13 +66,15 @@ class SuggestSchema:
         return bool(value == other)
 
 
-def suggest_schema_task(what: str) -> SuggestSchema:
-    """Return the task; InvalidOption when `what` is blank or no text."""
-    return SuggestSchema(checked_instructions(what, name="what"), answer_schema(PROPOSAL))
+def suggest_schema_task(what: str, *, instructions: str | None = None) -> SuggestSchema:
+    """Return the task; InvalidOption when `what` or `instructions` are blank or no text."""
+    return SuggestSchema(
+        checked_instructions(what, name="what"), answer_schema(PROPOSAL), checked_instructions(instructions)
+    )
 
 
-def sample_of(texts: Sequence[str], *, size: int) -> str:
-    """Return texts from all over a column as the one text that is asked about: at most `size`, and as many as go into a request.
+def sample_of(texts: Sequence[str], *, size: int) -> list[str]:
+    """Return texts from all over a column, at most `size`.
 
     Raises
     ------
@@ -81,13 +84,17 @@ def sample_of(texts: Sequence[str], *, size: int) -> str:
     if not texts:
         raise EmptyPrompt("The column has no text to propose a schema from.", "Give a column with texts.")
     step = max(1.0, len(texts) / size)
-    chosen = [texts[int(place * step)] for place in range(min(size, len(texts)))]
+    return [texts[int(place * step)] for place in range(min(size, len(texts)))]
+
+
+def sample_lines(texts: Sequence[str]) -> list[str]:
+    """Return the lines of the one text that is asked about: of as many texts as go into a request, cut where they are long."""
     lines: list[str] = []
     tokens = 0
-    for text in chosen:
+    for text in texts:
         line = slot(text if len(text) <= _LONGEST_SHOWN_CHARACTERS else f"{text[:_LONGEST_SHOWN_CHARACTERS]}…")
         tokens += estimated_tokens(line)
         if lines and tokens > _MOST_SAMPLE_TOKENS:
             break
         lines.append(line)
-    return "\n".join(lines)
+    return lines

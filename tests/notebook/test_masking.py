@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import mistral_nb
 from mistral_nb import errors
+from mistral_nb.notebook.accessor import FrameVerbs
 from tests.fake_api import FakeApi, Fault
 
 pytestmark = pytest.mark.usefixtures("library")
@@ -35,6 +36,48 @@ def sent(api: FakeApi) -> str:
     return json.dumps([request.body for request in api.requests], ensure_ascii=False)
 
 
+LETTERS = [
+    "Dear Anna,\nthe parcel is late.\nRegards,\nBert Miller",
+    "Hello Chloé, call +49 171 2345678\r\nthanks\r\nDora",
+    None,
+    '> Hi Emil and Fatima,\n> write to emil@example.org, "today"\n' + "The parcel is late. " * 80 + "Mr Gruber",
+]
+SECRETS_OF_LETTERS = [
+    "Anna", "Bert", "Miller", "Chlo", "171", "2345678", "Dora", "Emil", "emil@", "Fatima", "Gruber",
+]  # fmt: skip
+COUNTED = {"NAME": 7, "PHONE": 1, "EMAIL": 1}
+PROPOSAL = {"name": "x", "fields": [{"name": "who", "kind": "text", "choices": [], "description": "of [NAME_1]"}]}
+# Of each verb what it is called with; for those that send nothing none.
+CALLS: dict[str, list[dict[str, Any]]] = {
+    "answer": [{"question": "Who wrote?"}],
+    "ask": [{"template": "Answer: {text}"}],
+    "classify": [
+        {"labels": ["late", "lost"]},
+        {"labels": ["late", "lost"], "rationale": True},
+        {"labels": ["late", "lost"], "multi_label": True},
+        {"labels": ["late", "lost"], "votes": 2, "escalate": "large"},
+    ],
+    "compare_prices": [],
+    "embed": [{}],
+    "extract": [{"schema": {"who": str}}],
+    "filter": [{"condition": "is late"}],
+    "fix_grammar": [{}],
+    "mask": [],
+    "moderate": [{}],
+    "score": [{"criterion": "urgency"}],
+    "search": [{"query": "late delivery"}],
+    "sentiment": [{}, {"aspects": ["price"]}],
+    "similar": [{"to": "late delivery"}],
+    "suggest_schema": [{"what": "who wrote"}],
+    "summarize": [{}, {"whole": True}, {"by": "product"}, {"max_words": 5}],
+    "translate": [{"to": "fr"}],
+}
+VERBS = [name for name in vars(FrameVerbs) if not name.startswith("_")]
+ALL_CALLS = [
+    pytest.param(verb, options, id="-".join([verb, *options])) for verb in VERBS for options in CALLS.get(verb, [{}])
+]
+
+
 def called(verb: str, rows: list[str | None], **options: Any) -> Any:
     """Return what a verb gives for the rows, which are of one product where it is grouped by that."""
     frame = pd.DataFrame({"text": rows, "product": "lamp"})
@@ -43,6 +86,22 @@ def called(verb: str, rows: list[str | None], **options: Any) -> Any:
     if "by" in options:
         return getattr(frame.mistral, verb)("text", **options)
     return getattr(frame["text"].mistral, verb)(**options)
+
+
+@pytest.mark.parametrize(("verb", "options"), ALL_CALLS)
+@pytest.mark.filterwarnings("ignore::mistral_nb.notebook.progress.FailedRowsWarning")
+class TestEveryVerb:
+    def test_no_secret_is_sent(self, api: FakeApi, verb: str, options: dict[str, Any]) -> None:
+        api.play(Fault(content=json.dumps(PROPOSAL), when=lambda request: "Propose the fields" in str(request.body)))
+        called(verb, LETTERS, mask=True, **options)
+
+        assert api.requests
+        assert [secret for secret in SECRETS_OF_LETTERS if secret.lower() in sent(api).lower()] == []
+
+    def test_what_was_masked_is_counted(self, api: FakeApi, verb: str, options: dict[str, Any]) -> None:
+        receipt = called(verb, LETTERS, mask=True, dry_run=True, **options)
+
+        assert receipt.masked.counts == COUNTED
 
 
 class TestMask:

@@ -2,18 +2,27 @@
 
 from typing import TYPE_CHECKING, Any, Unpack
 
-from mistral_nb.notebook.row_verbs import SearchOptions, answered
+from mistral_nb.notebook.row_verbs import AnswerOptions, answered
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from mistral_nb.engine.column_run import ColumnRun
+    from mistral_nb.masking.masked_text import MaskedText
+    from mistral_nb.masking.spans import Detector
 
 DEFAULT_SAMPLE = 20
 
 
 def suggest_schema(
-    column: "pd.Series[Any]", what: str, *, sample: int = DEFAULT_SAMPLE, **options: Unpack[SearchOptions]
+    column: "pd.Series[Any]",
+    what: str,
+    *,
+    sample: int = DEFAULT_SAMPLE,
+    instructions: str | None = None,
+    **options: Unpack[AnswerOptions],
 ) -> Any:
     """Return a pydantic class with the fields that a model proposes for what you are after, and show its source.
 
@@ -26,6 +35,8 @@ def suggest_schema(
         What you are after, e.g. ``"which product broke, when it was bought, and whether they want their money back"``.
     sample
         How many texts the model is shown, from all over the column; fewer where they are long.
+    instructions
+        What else the model should heed, e.g. ``"Name the fields in French."``.
 
     Returns
     -------
@@ -35,7 +46,7 @@ def suggest_schema(
     Raises
     ------
     InvalidOption
-        `what` is blank, or `sample` is not a whole number from 1 up.
+        `what` or `instructions` are blank, or `sample` is not a whole number from 1 up.
     EmptyPrompt
         The column has no text.
     InvalidAnswer
@@ -51,21 +62,31 @@ def suggest_schema(
     import pandas as pd
 
     from mistral_nb.engine.columns import distinct_texts
+    from mistral_nb.engine.masked_column import all_originals
+    from mistral_nb.masking.masked_text import MaskedText, mask_together
     from mistral_nb.proposed_schema import proposed_class
     from mistral_nb.tasks.length import checked_count
-    from mistral_nb.tasks.suggest_schema import sample_of, suggest_schema_task
+    from mistral_nb.tasks.suggest_schema import sample_lines, sample_of, suggest_schema_task
 
-    task = suggest_schema_task(what)
-    shown = sample_of(distinct_texts(column).texts, size=checked_count(sample, name="sample"))
+    task = suggest_schema_task(what, instructions=instructions)
+    texts = sample_of(distinct_texts(column).texts, size=checked_count(sample, name="sample"))
+
+    def masked_sample(_: str, found_by: "Sequence[Detector]") -> "MaskedText":
+        # Of the texts as they are: as lines of JSON they have no line ends, and may be cut in the middle of a name.
+        masked = mask_together(texts, found_by)
+        lines = sample_lines([each.text for each in masked])
+        return MaskedText("\n".join(lines), all_originals(masked[: len(lines)]))
 
     def give(run: "ColumnRun") -> Any:
         if run.result.errors:
             raise run.result.errors[0]
-        proposed = proposed_class(run.result.values[0], task.what)
+        proposal: Any = run.column.iloc[0]
+        proposed = proposed_class(proposal, task.what)
         _show(proposed.__source__)  # type: ignore[attr-defined]  # put there by proposed_class
         return proposed
 
-    return answered(pd.Series([shown], name=column.name), task, give=give, **options)
+    shown: pd.Series[Any] = pd.Series(["\n".join(sample_lines(texts))], name=column.name, dtype=object)
+    return answered(shown, task, masked_one=masked_sample, give=give, **options)
 
 
 def _show(source: str) -> None:

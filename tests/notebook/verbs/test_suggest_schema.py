@@ -78,6 +78,37 @@ def test_what_can_not_be_proposed_is_raised(api: FakeApi) -> None:
         TEXTS.mistral.suggest_schema("what broke")
 
 
+def test_what_was_masked_is_put_back_into_the_class(api: FakeApi) -> None:
+    field = {"name": "who", "kind": "choice", "choices": ["[NAME_1]", "[NAME_2]"], "description": "[NAME_1] or another"}
+    api.play(Fault(content=json.dumps({"name": "letter", "fields": [field]})))
+    proposed = pd.Series(["Dear Anna, hello", "Dear Ben, hello"]).mistral.suggest_schema("who wrote", mask=True)
+
+    assert "Literal['Anna', 'Ben']" in str(proposed.model_fields["who"].annotation)
+    assert proposed.model_fields["who"].description == "Anna or another"
+
+
+def test_a_secret_at_the_place_where_a_long_text_is_cut_is_not_sent(api: FakeApi) -> None:
+    api.play(Fault(content=json.dumps(PROPOSAL)))
+    text = "word " * 299 + "+49 171 2345678"
+    pd.Series([text]).mistral.suggest_schema("who wrote", mask=True)
+
+    assert "+49" not in api.requests[0].text
+
+
+def test_temperature_and_instructions_reach_the_model(proposing: FakeApi) -> None:
+    TEXTS.mistral.suggest_schema("what broke", temperature=0.5, instructions="Name the fields in French.")
+    body = proposing.requests[0].body
+
+    assert body["temperature"] == 0.5
+    assert "Name the fields in French." in body["messages"][0]["content"]
+
+
+def test_the_temperature_is_0_by_default(proposing: FakeApi) -> None:
+    TEXTS.mistral.suggest_schema("what broke")
+
+    assert proposing.requests[0].body["temperature"] == 0
+
+
 def test_a_dry_run_sends_nothing(api: FakeApi) -> None:
     receipt = TEXTS.mistral.suggest_schema("what broke", dry_run=True)
 
@@ -89,10 +120,11 @@ def test_a_dry_run_sends_nothing(api: FakeApi) -> None:
     [
         (TEXTS, {"what": " "}, errors.InvalidOption),
         (TEXTS, {"what": "x", "sample": 0}, errors.InvalidOption),
+        (TEXTS, {"what": "x", "instructions": " "}, errors.InvalidOption),
         (pd.Series([None], dtype=object), {"what": "x"}, errors.EmptyPrompt),
         (pd.Series([1]), {"what": "x"}, errors.NotText),
     ],
-    ids=["nothing wanted", "no sample", "no text", "numbers"],
+    ids=["nothing wanted", "no sample", "no instructions", "no text", "numbers"],
 )
 def test_what_can_not_be_asked_is_refused(column: Any, options: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
