@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Protocol
 
 from mistral_nb.engine.rows import RowTask
 from mistral_nb.engine.text_groups import TextGroup
-from mistral_nb.errors import AnswerProblem, MistralNotebookError, PromptTooLong, RequestRejected
+from mistral_nb.errors import AnswerProblem, InvalidInput, MistralNotebookError, PromptTooLong, RequestRejected
 
 # What is wrong with one question, which others may not share; anything else (a budget, an outage) is no text's fault.
-_OF_THE_QUESTION = (AnswerProblem, RequestRejected)
+_OF_THE_QUESTION = (AnswerProblem, InvalidInput, RequestRejected)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,8 @@ class MaskedColumn:
     Attributes
     ----------
     column
-        The masked texts; index and name, and what is missing, as in the column.
+        The masked texts, of dtype object, which holds also what can't be sent; index and name, and what is missing, as in the
+        column.
     report
         What was masked.
     """
@@ -71,7 +72,9 @@ class MaskedColumn:
         masked = np.array(
             [*(each.text for each in self._masked), None], dtype=object
         )  # the last place is the one of -1
-        self.column: pd.Series[Any] = pd.Series(masked[texts.numbers], index=column.index, name=column.name)
+        self.column: pd.Series[Any] = pd.Series(
+            masked[texts.numbers], index=column.index, name=column.name, dtype=object
+        )
         self.report = report_of([*self._masked, *further])
 
     @property

@@ -17,7 +17,7 @@ from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.labels import LabelSet
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import PackedRows
-from mistral_nb.tasks.prompts import TEXT_IS_DATA, joined, request_for
+from mistral_nb.tasks.prompts import TEXT_IS_DATA, can_be_sent, joined, request_for
 from mistral_nb.tasks.sentiment import sentiment_labels
 
 _NOT_MENTIONED = "not mentioned"
@@ -115,7 +115,7 @@ def aspects_task(
         raise InvalidOption(f"aspects is {aspects!r}.", f"Give a list, {_EXAMPLE}.")
     names = tuple(aspects)
     for name in names:
-        if not isinstance(name, str) or not name.strip() or len(name.splitlines()) > 1:
+        if not isinstance(name, str) or not name.strip() or len(name.splitlines()) > 1 or not can_be_sent(name):
             raise InvalidOption(f"The aspect {name!r} is no text of one line.", f"Give a list of words, {_EXAMPLE}.")
     if not names or len(set(names)) < len(names):
         raise InvalidOption(f"aspects is {list(names)}.", f"Give each aspect once, at least one, {_EXAMPLE}.")

@@ -18,6 +18,7 @@ from typing import Any
 from mistral_nb.completion import LabelChoice
 from mistral_nb.errors import InvalidAnswer, InvalidLabels, InvalidOption
 from mistral_nb.tasks.packing import slot
+from mistral_nb.tasks.prompts import can_be_sent
 
 _EXAMPLE = 'e.g. ["billing", "delivery", "bug"]'
 _OTHER_DESCRIPTION = "none of the above fits"
@@ -61,7 +62,7 @@ class LabelSet:
         number where there are many labels or one is a letter.
         """
         for words in (self.names, self._beginnings):
-            if all(len(word.encode("utf-8", "surrogatepass")) <= _LONGEST_KEY for word in words):
+            if all(len(word.encode()) <= _LONGEST_KEY for word in words):
                 return words
         count = len(self.names)
         numbers = [str(number) for number in range(1, count + 1)]
@@ -196,7 +197,7 @@ def label_set(labels: Any, *, other: str | None = None) -> LabelSet:
     described = _described(labels)
     names = [name for name, _ in described]
     for name in [*names, *([] if other is None else [other])]:
-        if not isinstance(name, str) or not name.strip() or _CONTROLS.search(name):
+        if not isinstance(name, str) or not name.strip() or _CONTROLS.search(name) or not can_be_sent(name):
             raise InvalidLabels(f"The label {name!r} is not text.", f"Give each label as a word or two, {_EXAMPLE}.")
     if len(names) < 2:
         raise InvalidLabels(f"One label is no choice: {names}.", f"Give at least two, {_EXAMPLE}.")

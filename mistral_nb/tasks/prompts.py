@@ -25,6 +25,15 @@ def request_for(text: str, *, told: str, model: str, max_tokens: int, **further:
     )
 
 
+def can_be_sent(text: str) -> bool:
+    """Whether the text is made of characters, and of no half of a surrogate pair, which UTF-8 does not hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def joined(*parts: str) -> str:
     """Return the parts that say something, one below the other."""
     return "\n".join(part for part in parts if part)

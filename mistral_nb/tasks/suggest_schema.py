@@ -17,7 +17,7 @@ from mistral_nb.proposed_schema import PROPOSAL, checked_proposal
 from mistral_nb.tasks.answer_text import answered_text
 from mistral_nb.tasks.length import checked_instructions
 from mistral_nb.tasks.packing import slot
-from mistral_nb.tasks.prompts import joined, request_for
+from mistral_nb.tasks.prompts import can_be_sent, joined, request_for
 
 _MOST_SAMPLE_TOKENS = 3000
 _LONGEST_SHOWN_CHARACTERS = 1500
@@ -74,7 +74,7 @@ def suggest_schema_task(what: str, *, instructions: str | None = None) -> Sugges
 
 
 def sample_of(texts: Sequence[str], *, size: int) -> list[str]:
-    """Return texts from all over a column, at most `size`.
+    """Return texts from all over a column, at most `size`; those that can't be sent only where there are no others.
 
     Raises
     ------
@@ -84,7 +84,8 @@ def sample_of(texts: Sequence[str], *, size: int) -> list[str]:
     if not texts:
         raise EmptyPrompt("The column has no text to propose a schema from.", "Give a column with texts.")
     step = max(1.0, len(texts) / size)
-    return [texts[int(place * step)] for place in range(min(size, len(texts)))]
+    chosen = [texts[int(place * step)] for place in range(min(size, len(texts)))]
+    return [text for text in chosen if can_be_sent(text)] or chosen
 
 
 def sample_lines(texts: Sequence[str]) -> list[str]:

@@ -80,7 +80,7 @@ ALL_CALLS = [
 
 def called(verb: str, rows: list[str | None], **options: Any) -> Any:
     """Return what a verb gives for the rows, which are of one product where it is grouped by that."""
-    frame = pd.DataFrame({"text": rows, "product": "lamp"})
+    frame = pd.DataFrame({"text": pd.Series(rows, dtype=object), "product": "lamp"})
     if verb == "ask":
         return frame.mistral.ask(**options)
     if "by" in options:
@@ -102,6 +102,18 @@ class TestEveryVerb:
         receipt = called(verb, LETTERS, mask=True, dry_run=True, **options)
 
         assert receipt.masked.counts == COUNTED
+
+    @pytest.mark.pandas_only  # a column of Polars holds no such text
+    @pytest.mark.parametrize("mask", [False, True])
+    def test_a_text_that_can_not_be_sent_loses_only_itself(
+        self, api: FakeApi, verb: str, options: dict[str, Any], mask: bool
+    ) -> None:
+        api.play(Fault(content=json.dumps(PROPOSAL), when=lambda request: "Propose the fields" in str(request.body)))
+        called(verb, ["Dear Anna, half \ud83d", "Dear Ben, it is late"], mask=mask, **options)
+        failed = mistral_nb.session().last_run.failed
+
+        assert "it is late" in sent(api)
+        assert failed["error"].eq("InvalidInput").sum() == (0 if verb == "suggest_schema" else 1)
 
 
 class TestMask:
@@ -162,6 +174,12 @@ class TestMask:
     def test_options_that_can_not_be_are_refused(self, options: dict[str, Any], said: str) -> None:
         with pytest.raises(errors.InvalidOption, match=said):
             pd.Series(["a"]).mistral.mask(**options)
+
+    @pytest.mark.pandas_only
+    def test_a_text_that_can_not_be_sent_is_masked_too(self) -> None:
+        masked = pd.Series(["Dear Anna, half \ud83d", "Dear Ben,"], dtype=object).mistral.mask()
+
+        assert masked.tolist() == ["Dear [NAME_1], half \ud83d", "Dear [NAME_1],"]
 
     def test_an_empty_column_stays_one(self) -> None:
         assert pd.Series([], dtype="str").mistral.mask(details=True).shape == (0, 9)

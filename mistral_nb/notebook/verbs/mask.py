@@ -33,6 +33,7 @@ def mask(column: "pd.Series[Any]", *, names: Iterable[str] = (), details: bool =
     -------
     Series of dtype str
         Same index and name as the column. Missing and blank texts are missing. What was masked is counted in one printed line.
+        Of dtype object where a text holds half of a surrogate pair, which no str column can.
 
     Raises
     ------
@@ -63,7 +64,10 @@ def mask(column: "pd.Series[Any]", *, names: Iterable[str] = (), details: bool =
         raise InvalidOption(f"names is {names!r}.", 'Give a list of names, e.g. names=["Anna Schmidt"].')
     masked = MaskedColumn(column, names=names)
     say_what_was_masked(masked.report)
-    texts = masked.column.astype(in_family("str", column.dtype))
+    try:
+        texts = masked.column.astype(in_family("str", column.dtype))
+    except UnicodeEncodeError:
+        texts = masked.column
     if not details:
         return texts
     originals = masked.originals

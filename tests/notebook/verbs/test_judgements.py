@@ -62,7 +62,7 @@ class TestSentiment:
 
     @pytest.mark.parametrize(
         "options",
-        [{"aspects": "price"}, {"aspects": []}, {"aspects": ["a", "a"]}, {"aspects": ["a\nb"]}, {"aspects": [1]}, {"neutral": "no"},
+        [{"aspects": "price"}, {"aspects": []}, {"aspects": ["a", "a"]}, {"aspects": ["a\nb"]}, {"aspects": ["\ud83d"]}, {"aspects": [1]}, {"neutral": "no"},
          {"mixed": 1}, {"aspects": ["a"], "confidence": True}, {"aspects": ["a"], "votes": 3}, {"instructions": ""},
          {"confidence": 1}],
         ids=str,
