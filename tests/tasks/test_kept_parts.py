@@ -9,7 +9,8 @@ from mistral_nb.tasks.kept_parts import check_kept
 
 PARTS = [
     "{name}", "{{ user.name }}", "{}", "{0:.2f}", "%s", "%(count)d", "${HOME}", "<b>", "</b>", "`df.head()`", "https://example.org/a?b=1",
-    "ann@example.org", "4711", "2026", "[EMAIL_1]",
+    "ann@example.org", "4711", "2026", "[EMAIL_1]", "{user name}", "%.2f", "%5d", "%-10s", "%1$s", "%@", "%ld", "<br/>",
+    '<a href="x">', "<input disabled>",
 ]  # fmt: skip
 
 
@@ -42,10 +43,35 @@ def test_a_part_that_stood_twice_must_stand_twice() -> None:
         ("It's {not} a {loop", "Ce n'est {not} une {loop"),
         ("50%ig", "à 50 %"),
         ("Write to [EMAIL_1]", "Écrivez à email_1"),
+        ("x <b and c> d", "x <b et c> d"),
+        ("1234,567 g", "1.234,567 g"),
+        ("10,00,000 rupees", "1,000,000 Rupien"),
+        ("in 2025 100 people came", "100 personnes en 2025"),
+        ("rooms 100 and 200", "chambres 100 200"),
+        ("call 555 123 4567", "appelez 555-123-4567"),
+        ("in 2026", "२०२६ में"),
+        ("order 4711", "commande `4711`"),
     ],
 )
 def test_what_a_language_writes_otherwise_is_no_loss(source: str, rewritten: str) -> None:
     check_kept(source, rewritten)
+
+
+@pytest.mark.parametrize(
+    ("source", "rewritten"),
+    [
+        ("Order 123", "Bestellung 91234"),
+        ("100 and 1000", "nur 1000"),
+        ("5000 5000", "5000"),
+        ("1,000 euros", "2.000 Euro"),
+        ("100 000 euros", "200 000 euros"),
+        ("rooms 100 and 200", "Zimmer 100"),
+        ("1000 in 2026", "2026"),
+    ],
+)
+def test_a_number_that_only_looks_kept_is_lost(source: str, rewritten: str) -> None:
+    with pytest.raises(InvalidAnswer, match="lost"):
+        check_kept(source, rewritten)
 
 
 @given(st.text())

@@ -62,9 +62,9 @@ class TestSentiment:
 
     @pytest.mark.parametrize(
         "options",
-        [{"aspects": "price"}, {"aspects": []}, {"aspects": ["a", "a"]}, {"aspects": ["a\nb"]}, {"aspects": ["\ud83d"]}, {"aspects": [1]}, {"neutral": "no"},
-         {"mixed": 1}, {"aspects": ["a"], "confidence": True}, {"aspects": ["a"], "votes": 3}, {"instructions": ""},
-         {"confidence": 1}],
+        [{"aspects": "price"}, {"aspects": []}, {"aspects": ["a", "a"]}, {"aspects": ["a\nb"]}, {"aspects": ["\ud83d"]},
+         {"aspects": [1]}, {"neutral": "no"}, {"mixed": 1}, {"aspects": ["a"], "confidence": True}, {"aspects": ["a"], "votes": 3},
+         {"instructions": ""}, {"confidence": 1}],
         ids=str,
     )  # fmt: skip
     def test_an_option_that_can_not_be_is_refused(self, api: FakeApi, options: dict[str, Any]) -> None:
