@@ -113,10 +113,9 @@ class TestLanguages:
 
 
 @pytest.mark.usefixtures("embedded")
-@pytest.mark.filterwarnings("ignore::mistral_nb.notebook.progress.FailedRowsWarning")
 @BOTH
-def test_the_embedded_model_answers_with_a_text_or_says_what_is_wrong(verb: str, own: dict[str, str]) -> None:
+def test_the_embedded_model_writes_another_text(verb: str, own: dict[str, str]) -> None:
     texts = rewritten(verb, ["The parcel never come.", None], **own)
-    failed = mistral_nb.session().last_run.failed
 
-    assert (texts.notna().tolist() == [True, False]) != (failed["error"].tolist() == ["InvalidAnswer"])
+    assert texts.notna().tolist() == [True, False]
+    assert texts[0] != "The parcel never come."
