@@ -380,3 +380,11 @@ def test_the_embedded_model_summarizes_groups() -> None:
     found = frame.mistral.summarize("text", by="product", max_words=20)
 
     assert (found["rows"].tolist(), found["summary"].str.len().gt(5).all()) == ([2, 2], True)
+
+
+@pytest.mark.usefixtures("embedded")
+def test_the_embedded_model_summarizes_a_whole_column() -> None:
+    texts = pd.Series(["The lamp broke after two days.", "The app crashes.", None])
+    summary = texts.mistral.summarize(whole=True, max_words=20)
+
+    assert (summary.rows, len(summary) > 5) == (2, True)
