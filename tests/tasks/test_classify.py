@@ -15,7 +15,7 @@ from mistral_nb.tasks.classify import Classify, classify_task
 from mistral_nb.tasks.confidence import ConfidenceSource
 from mistral_nb.tasks.multi_label import multi_label_task
 
-one_line = st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"]), min_size=1).filter(str.strip)
+one_line = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1).filter(str.strip)
 labels = st.lists(one_line, min_size=2, max_size=40, unique_by=str.strip)
 LABELS = ["billing", "delivery", "bug"]
 LONG = ["complaint about billing", "complaint about delivery", "complaint about bugs"]
