@@ -257,8 +257,8 @@ def configure(
     moderate
         "input", "output" or "both": Mistral's moderation model (free, with a key) looks at what is asked before it is sent, at
         answers before they are shown or kept, whatever the door; what it objects to is `Refused`. Rows are then asked one by one,
-        answers shown when they are whole, and there are no batch jobs; vectors are not moderated. Environment
-        ``MISTRAL_NB_MODERATE``. Default: nothing is.
+        answers shown when they are whole, and there are no batch jobs. Texts that become vectors are looked at as any others
+        before they are sent. Environment ``MISTRAL_NB_MODERATE``. Default: nothing is.
     moderation_thresholds
         Score from 0 to 1, by category, from which on a text is refused, e.g. ``{"violence_and_threats": 0.5}``; for other
         categories the moderation model's own claim holds. Environment ``MISTRAL_NB_MODERATION_THRESHOLDS``, e.g.
