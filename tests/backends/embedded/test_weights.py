@@ -89,6 +89,23 @@ def test_missing_weights_come_with_the_line_to_paste(tmp_path: Path) -> None:
     assert "model_path=" in caught.value.remedy
 
 
+@pytest.mark.parametrize(("name", "size"), [("local-small", "582 MB with local-embed"), ("local-embed", "91 MB")])
+def test_missing_weights_come_with_the_size_of_all_that_the_line_downloads(
+    name: str, size: str, tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsMissing, match=f"Download them, {size}, in a terminal"):
+        weights_path(name, home=tmp_path)
+
+
+def test_what_is_there_already_is_not_in_the_size(tmp_path: Path, weights_home: Path) -> None:
+    embedding = LOCAL_MODELS["local-embed"].file_name
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / embedding).symlink_to(weights_home / "weights" / embedding)
+
+    with pytest.raises(WeightsMissing, match="Download them, 98 MB, in a terminal"):
+        weights_path("local-tiny", home=tmp_path)
+
+
 def test_the_right_file_is_handed_out(tmp_path: Path) -> None:
     path = place(tmp_path)
 
