@@ -50,8 +50,8 @@ def load_sample(name: str) -> "pd.DataFrame":
     import pandas as pd
 
     samples = {Path(file.name).stem: file for file in _data_folder().iterdir() if file.name.endswith(".csv")}
-    if name not in samples:
-        near = nearest_names(name, samples)
+    if not isinstance(name, str) or name not in samples:
+        near = nearest_names(str(name), samples)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         raise InvalidOption(f"No sample {name!r}.", f"{hint}There are: {', '.join(sorted(samples))}.")
     with samples[name].open(encoding="utf-8") as file:

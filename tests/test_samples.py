@@ -54,6 +54,12 @@ def test_an_unknown_sample_is_answered_with_the_nearest() -> None:
         mistral_nb.load_sample("ticket")
 
 
+@pytest.mark.parametrize("name", [3, None, ["tickets"]])
+def test_what_is_no_name_of_a_sample_is_answered_with_the_names_there_are(name: object) -> None:
+    with pytest.raises(InvalidOption, match=r"There are: accounts, invoices, meeting_notes, memos, owners, tickets\."):
+        mistral_nb.load_sample(name)  # type: ignore[arg-type]
+
+
 def test_every_sample_file_is_described() -> None:
     assert [
         file.name for file in FOLDER.glob("*.csv") if f"## {file.name}" not in DESCRIPTION.replace(" and ", "\n## ")
