@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from mistral_nb.api_key import SecretKey, foreign_sign
 from mistral_nb.catalogue import find_model, load_catalogue, nearest_names
+from mistral_nb.counted import counted
 from mistral_nb.error_body import ErrorBody, failed_guardrails, read_error_body, violations
 from mistral_nb.errors import (
     API_KEYS_PAGE,
@@ -230,9 +231,9 @@ def _limit_words(answer: _Answer) -> str:
     if limits is None:
         return ""
     if limits.requests_per_minute is not None and limits.remaining_requests in {0, None}:
-        return f" of {_counted(limits.requests_per_minute, 'request')} a minute for {answer.asked}"
+        return f" of {counted(limits.requests_per_minute, 'request')} a minute for {answer.asked}"
     if limits.tokens_per_minute is not None:
-        return f" of {_counted(limits.tokens_per_minute, 'token')} a minute for {answer.asked}"
+        return f" of {counted(limits.tokens_per_minute, 'token')} a minute for {answer.asked}"
     return ""
 
 
@@ -280,8 +281,8 @@ def _too_long(answer: _Answer) -> PromptTooLong | None:
     found = find_model(answer.model) if answer.model else None
     prompt_tokens = int(counts[1]) if counts else None
     context_tokens = int(counts[2]) if counts else found.context_tokens if found else None
-    sizes = f", which reads {_counted(context_tokens, 'token')}" if context_tokens is not None else ""
-    subject = f"The prompt of {_counted(prompt_tokens, 'token')}" if prompt_tokens is not None else "The request"
+    sizes = f", which reads {counted(context_tokens, 'token')}" if context_tokens is not None else ""
+    subject = f"The prompt of {counted(prompt_tokens, 'token')}" if prompt_tokens is not None else "The request"
     return answer.error(
         PromptTooLong,
         f"{subject} is too long for {answer.asked}{sizes} {answer.said}.",
@@ -294,7 +295,7 @@ def _too_long(answer: _Answer) -> PromptTooLong | None:
 def _shortening_advice(prompt_tokens: int | None, context_tokens: int | None) -> str:
     by = ""
     if prompt_tokens is not None and context_tokens is not None and prompt_tokens > context_tokens:
-        by = f" by {_counted(prompt_tokens - context_tokens, 'token')} and room for the answer"
+        by = f" by {counted(prompt_tokens - context_tokens, 'token')} and room for the answer"
     names = [load_catalogue().short_names[name] for name in ("small", "medium", "large")]
     windows = {name: model.context_tokens for name in names if (model := find_model(name)) is not None}
     needed = max(prompt_tokens or 0, context_tokens or 0)
@@ -331,10 +332,6 @@ def _rejected(answer: _Answer) -> RequestRejected:
 
 def _names_a_model(message: str) -> bool:
     return "no route" not in message.lower() and re.search("model", message, re.IGNORECASE) is not None
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _seconds(value: str | None) -> float | None:

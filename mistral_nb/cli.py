@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import mistral_nb
 from mistral_nb.backends.embedded.weights import LOCAL_MODELS, weights_path
+from mistral_nb.counted import counted
 from mistral_nb.errors import InvalidOption, MistralNotebookError
 from mistral_nb.settings import DEFAULT_EMBEDDED_MODEL, configure, current_settings
 from mistral_nb.shipped_notebooks import DEFAULT_FOLDER, copy_notebooks, open_notebooks
@@ -245,7 +246,7 @@ def _usage(options: argparse.Namespace) -> int:
             table.to_csv(options.csv)
         except OSError as error:
             raise InvalidOption(f"{options.csv!r} can't be written: {error}.", "Give another file.") from None
-        print(f"{len(table):,} rows are in {options.csv}.")
+        print(f"{counted(len(table), 'row')} written to {options.csv}.")
     else:
         print(usage_text(table, width=shutil.get_terminal_size().columns))
     return 0

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
+from mistral_nb.counted import counted
 from mistral_nb.engine.current import current_session
 from mistral_nb.engine.receipt import Receipt
 from mistral_nb.samples import load_sample
@@ -52,7 +53,7 @@ def run_demo(*, model: str, summaries: int, tickets: int = TICKETS, say: Callabl
     started = time.perf_counter()
     session = current_session()
     sample = load_sample("tickets").head(tickets)
-    say(f"{len(sample)} support tickets, answered by {model}. One moment…")
+    say(f"{counted(len(sample), 'support ticket')}, answered by {model}. One moment…")
 
     sample["answer"] = sample.mistral.classify("text", TOPICS, model=model)
     classified = session.last_run
@@ -69,18 +70,19 @@ def run_demo(*, model: str, summaries: int, tickets: int = TICKETS, say: Callabl
     results = (classified.result, summarized.result)
     kept = sum(result.progress.cached for result in results)
     usage = results[0].usage + results[1].usage
-    requests = f"{results[0].requests} topics and {results[1].requests} summaries"
+    requests = f"{counted(results[0].requests, 'topic')} and {counted(results[1].requests, 'summary', 'summaries')}"
     receipts = (
         sample.mistral.classify("text", TOPICS, model=COMPARED_MODEL, dry_run=True, cache=False),
         first.mistral.summarize("text", max_words=15, model=COMPARED_MODEL, dry_run=True, cache=False),
     )
     paid = session.cost_usd(model, usage)
     speed = (
-        f"{requests} in {time.perf_counter() - started:.0f} s; {kept} rows took an answer kept from before; "
-        f"{results[0].progress.missing} tickets without text cost nothing."
+        f"{requests} in {time.perf_counter() - started:.0f} s; {counted(kept, 'row')} took an answer kept from before; "
+        f"{counted(results[0].progress.missing, 'ticket')} without text cost nothing."
     )
     bill = (
-        f"Bill: {_dollars(paid)} for {usage.total_tokens:,} tokens. On {COMPARED_MODEL} about {_dollars(_total(receipts))} "
+        f"Bill: {_dollars(paid)} for {counted(usage.total_tokens, 'token')}. "
+        f"On {COMPARED_MODEL} about {_dollars(_total(receipts))} "
         f"(tokens {'counted' if receipts[0].are_tokens_exact else 'estimated'}; prices of {receipts[0].price_checked})."
     )
     say(
@@ -103,12 +105,12 @@ def report(tickets: Any, summarized: Any, *, width: int) -> Iterator[str]:
     """
     judged = tickets[tickets["topic"].notna()]
     wrong = judged[judged["answer"].astype("str") != judged["topic"]]
-    title = f"Summarized: {_counted(len(summarized), 'ticket')}, the first of more than {_LONG_ENOUGH_TO_SUMMARIZE} characters."
+    title = f"Summarized: {counted(len(summarized), 'ticket')}, the first of more than {_LONG_ENOUGH_TO_SUMMARIZE} characters."
     yield f"{_paragraph(title, width=width)}\n{_summaries_table(summarized, width=width)}"
     if len(wrong):
-        title = f"Answered otherwise than the ticket's true topic: {_counted(len(wrong), 'ticket')}."
+        title = f"Answered otherwise than the ticket's true topic: {counted(len(wrong), 'ticket')}."
         yield f"{_paragraph(title, width=width)}\n{_wrong_table(wrong, width=width)}"
-    others = _counted(len(tickets.index.difference(summarized.index.union(wrong.index))), "ticket")
+    others = counted(len(tickets.index.difference(summarized.index.union(wrong.index))), "ticket")
     title = f"Not shown: {others}, answered rightly or without a true topic. How many got which answer:"
     yield f"{_paragraph(title, width=width)}\n{_confusion_table(judged)}"
     right = len(judged) - len(wrong)
@@ -169,10 +171,6 @@ def _confusion_table(judged: Any) -> str:
 
 def _paragraph(sentences: str, *, width: int) -> str:
     return "\n".join(wrapped(sentences, width=width))
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _total(receipts: Iterable[Receipt]) -> Decimal | None:

@@ -60,6 +60,7 @@ from functools import partial
 from typing import Any, ClassVar, Literal
 
 from mistral_nb.completion import Completion, TokenUsage
+from mistral_nb.counted import counted
 from mistral_nb.rate_limits import RateLimits
 from mistral_nb.readers_code import is_readers_file
 
@@ -87,10 +88,8 @@ class AskedFor:
     tokens: int
 
     def __str__(self) -> str:
-        plural = "" if self.count == 1 else "s"
-        return (
-            f"Asked of {self.model}: {self.count:,} {self.unit}{plural}, about {self.tokens:,} tokens with the answer."
-        )
+        asked = counted(self.count, self.unit)
+        return f"Asked of {self.model}: {asked}, about {counted(self.tokens, 'token')} with the answer."
 
 
 class MistralNotebookError(Exception):

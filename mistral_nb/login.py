@@ -9,6 +9,7 @@ import os
 import sys
 
 from mistral_nb.api_key import SecretKey, foreign_sign, unsendable_part
+from mistral_nb.counted import counted
 from mistral_nb.errors import API_KEYS_PAGE, InvalidKey, KeyProblem, MistralNotebookError
 from mistral_nb.key_sources import KEY_VARIABLE, env_file, remove_key, store_key
 from mistral_nb.settings import current_home, settings_with
@@ -65,7 +66,7 @@ def _tried(key: SecretKey) -> str:
         return f"It could not be tried: {error.problem}"
     finally:
         background_loop.run(backend.aclose())
-    return f"{backend.endpoint} accepts it: {len(models)} models."
+    return f"{backend.endpoint} accepts it: {counted(len(models), 'model')}."
 
 
 def _what_goes_before() -> str:

@@ -16,6 +16,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+from mistral_nb.counted import counted
 from mistral_nb.errors import InvalidOption, MistralNotebookError
 
 DEFAULT_FOLDER = "mistral_nb_notebooks"
@@ -48,9 +49,9 @@ class NotebookCopies:
         return self.folder / min(self.copied + self.unchanged + self.left)
 
     def __str__(self) -> str:
-        lines = [f"{_counted(self.copied)} copied to {self.folder}."]
+        lines = [f"{counted(len(self.copied), 'notebook')} copied to {self.folder}."]
         if self.unchanged:
-            lines.append(f"{_counted(self.unchanged)} there already.")
+            lines.append(f"{counted(len(self.unchanged), 'notebook')} there already.")
         if self.left:
             lines += ["Left as they are, because they were run or edited:", *(f"  {name}" for name in self.left)]
             lines.append("For the package's own ones move or delete these, or name another folder.")
@@ -146,7 +147,3 @@ def _text(value: Any) -> Any:
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
         return "".join(value)
     return value
-
-
-def _counted(names: tuple[str, ...]) -> str:
-    return f"{len(names)} notebook{'' if len(names) == 1 else 's'}"

@@ -51,7 +51,7 @@ def outputs_with(old: str, new: str) -> list[dict[str, Any]]:
         ("local-small", "local-tiny"),
         ("70 tokens read", "1,070 tokens read"),
         ("3.2 s · stop", "12 s · length"),
-        ("7 requests in", "1 requests in"),
+        ("7 requests in", "1 request in"),
     ],
 )
 def test_another_models_words_and_figures_are_no_difference(old: str, new: str) -> None:

@@ -23,6 +23,7 @@ from mistral_nb.completion import (
     TokenUsage,
     ToolCall,
 )
+from mistral_nb.counted import counted
 from mistral_nb.errors import ConnectionLost, InvalidAnswer, WrongEndpoint
 
 _AGAIN = "Send it again; if it stays so, check that the endpoint speaks Mistral's API."
@@ -58,7 +59,7 @@ def _unreadable(text: str, error: Exception) -> ConnectionLost | InvalidAnswer |
         )
     is_cut = not text.endswith("}") or (isinstance(error, json.JSONDecodeError) and error.pos >= len(text))
     if not text or (text.startswith("{") and is_cut):
-        return ConnectionLost(f"The answer breaks off after {len(text)} characters.", "Send it again.")
+        return ConnectionLost(f"The answer breaks off after {counted(len(text), 'character')}.", "Send it again.")
     return InvalidAnswer(f"The answer is no JSON: {_shortened(text)}", _AGAIN)
 
 
@@ -196,7 +197,7 @@ def embeddings_from(data: Mapping[str, Any], *, model: str, expected: int) -> Em
     if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
         raise _shape_error(data, "data")
     if len(items) != expected:
-        raise InvalidAnswer(f"{expected} texts were sent and {len(items)} vectors came back.", _AGAIN)
+        raise InvalidAnswer(f"{counted(expected, 'text')} sent, {counted(len(items), 'vector')} came back.", _AGAIN)
     indices = [item.get("index", place) for place, item in enumerate(items)]
     if sorted(indices, key=str) == sorted(range(expected), key=str):
         items = [item for _, item in sorted(zip(indices, items, strict=True), key=lambda pair: pair[0])]
@@ -214,7 +215,7 @@ def moderations_from(data: Mapping[str, Any], *, model: str, expected: int) -> l
     if not isinstance(results, list) or not all(isinstance(item, Mapping) for item in results):
         raise _shape_error(data, "results")
     if len(results) != expected:
-        raise InvalidAnswer(f"{expected} texts were sent and {len(results)} results came back.", _AGAIN)
+        raise InvalidAnswer(f"{counted(expected, 'text')} sent, {counted(len(results), 'result')} came back.", _AGAIN)
     return [
         Moderation(
             flagged=_claims(item.get("categories")),

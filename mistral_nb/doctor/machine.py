@@ -15,6 +15,7 @@ import mistral_nb
 from mistral_nb.backends.embedded.process import engine_is_installed
 from mistral_nb.backends.embedded.weights import LOCAL_MODELS, weights_folder
 from mistral_nb.backends.sdk_client import DEBUG_VARIABLE
+from mistral_nb.counted import counted
 from mistral_nb.doctor.findings import Finding, Status
 from mistral_nb.engine.current import current_session
 from mistral_nb.errors import MistralNotebookError
@@ -94,7 +95,9 @@ def files(settings: Settings) -> Finding:
         info = current_session().cache.info()
     except MistralNotebookError as error:
         return Finding(name="cache and ledger", status="fail", found=error.problem, fix=error.remedy)
-    found = f"{info.path}: {info.answers:,} answers, {info.size_bytes / 1e6:,.1f} MB, rights {_rights(info.path)}"
+    found = (
+        f"{info.path}: {counted(info.answers, 'answer')}, {info.size_bytes / 1e6:,.1f} MB, rights {_rights(info.path)}"
+    )
     if os.name == "posix" and info.path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         return Finding(
             name="cache and ledger",

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mistral_nb.completion import RowRequest, TokenUsage
+from mistral_nb.counted import counted
 from mistral_nb.engine.database import Database, shrink, used_bytes
 from mistral_nb.settings import is_local
 
@@ -133,8 +134,7 @@ class CacheInfo:
         span = f", {self.oldest:%Y-%m-%d} to {self.newest:%Y-%m-%d}" if self.oldest and self.newest else ""
         bound = f"at most {self.max_bytes / 1e6:,.0f} MB" if self.max_bytes else "no size limit"
         age = f"for {self.max_age_days:g} days" if self.max_age_days else "until you clear them"
-        noun = "answer" if self.answers == 1 else "answers"
-        return f"{self.answers:,} {noun} in {self.size_bytes / 1e6:,.1f} MB{span}; kept {age}, {bound}: {self.path}"
+        return f"{counted(self.answers, 'answer')} in {self.size_bytes / 1e6:,.1f} MB{span}; kept {age}, {bound}: {self.path}"
 
     __repr__ = __str__
 

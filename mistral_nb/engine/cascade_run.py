@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, Protocol, cast
 
 from mistral_nb.completion import TokenUsage
+from mistral_nb.counted import counted
 from mistral_nb.engine.bill import paid_by_both
 from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.cache import AnswerCache
@@ -95,9 +96,8 @@ class CascadeReport:
     def __str__(self) -> str:
         if not self.texts:
             return "no text was answered"
-        texts = "1 text" if self.texts == 1 else f"{self.texts:,} texts"
-        escalated = f"{self.escalated:,} of {texts} ({self.escalated_share:.0%}) went on to {self.second_model}"
-        return f"{escalated}, {self._saved_text}"
+        escalated = f"{self.escalated:,} of {counted(self.texts, 'text')} ({self.escalated_share:.0%})"
+        return f"{escalated} went on to {self.second_model}, {self._saved_text}"
 
     __repr__ = __str__
 

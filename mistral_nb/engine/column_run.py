@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mistral_nb.counted import counted
 from mistral_nb.engine.cache import KeptAnswer
 from mistral_nb.engine.cascade_run import CascadeReport, CascadeRun
 from mistral_nb.engine.columns import columns_of_labels, details_frame, failures, values_of, with_new_values
@@ -157,11 +158,11 @@ class ColumnRun:
         result = self.result
         parts = [
             f"{result.verb} with {result.model}: {self.progress}",
-            f"{result.requests:,} requests in {result.seconds:.1f} s",
+            f"{counted(result.requests, 'request')} in {result.seconds:.1f} s",
         ]
         if self.audit is not None and self.audit.rows:
             parts.append(
-                f"of {self.audit.rows} packed rows asked again alone, {self.audit.packed_disagreements} differed"
+                f"of {counted(self.audit.rows, 'packed row')} asked again alone, {self.audit.packed_disagreements} differed"
             )
         if self.cascade is not None:
             parts.append(str(self.cascade))

@@ -11,6 +11,7 @@ from datetime import date
 from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 from html import escape
 
+from mistral_nb.counted import counted
 from mistral_nb.masking.kinds import MaskReport
 from mistral_nb.settings import is_local
 
@@ -108,7 +109,7 @@ class Receipt:
     @property
     def rows_text(self) -> str:
         """Rows, and why not every one of them is a request."""
-        parts = [_counted(self.unique, "distinct text")]
+        parts = [counted(self.unique, "distinct text")]
         if self.cached:
             parts.append(f"{self.cached:,} of them answered before and kept")
         if self.waiting:
@@ -228,7 +229,7 @@ class Receipt:
     @property
     def _limits_text(self) -> str:
         limits = {"request": self.requests_per_minute, "token": self.tokens_per_minute}
-        known = " and ".join(_counted(limit, unit) for unit, limit in limits.items() if limit is not None)
+        known = " and ".join(counted(limit, unit) for unit, limit in limits.items() if limit is not None)
         return f" under {known} a minute" if known else ""
 
     def _lines(self) -> list[tuple[str, str]]:
@@ -307,10 +308,6 @@ def sum_known(amounts: Iterable[Decimal | None]) -> Decimal | None:
             return None
         total += amount
     return total
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _range(expected: Decimal, most: Decimal) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from mistral_nb.completion import JsonObject, RowRequest, TokenUsage
+from mistral_nb.counted import counted
 from mistral_nb.engine.cache import KeptAnswer
 from mistral_nb.errors import InvalidAnswer, MistralNotebookError
 
@@ -220,7 +221,7 @@ class RowsProgress:
     def __str__(self) -> str:
         cost = "cost unknown" if self.cost_usd is None else f"${self.cost_usd:.4f}"
         refused = f" ({self.refused:,} refused)" if self.refused else ""
-        return f"{self.done:,} of {self.total:,} rows, {self.cached:,} cached, {self.failed:,} failed{refused}, {cost}"
+        return f"{self.done:,} of {counted(self.total, 'row')}, {self.cached:,} cached, {self.failed:,} failed{refused}, {cost}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

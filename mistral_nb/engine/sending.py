@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from mistral_nb.backends.backend import Backend
 from mistral_nb.completion import InputsRequest, RowAnswer, RowRequest, TokenUsage
+from mistral_nb.counted import counted
 from mistral_nb.engine.audit import Audit
 from mistral_nb.engine.bill import Bill
 from mistral_nb.engine.budgets import SECONDS_BETWEEN_LOOKS, Budgets, Price
@@ -351,7 +352,7 @@ class Sender:
                 self._queue.ask_again(delayed)
             self._delayed.clear()
             numbers = [number for number in [*unit.numbers, *self._queue.drain()] if self._outcomes.is_open(number)]
-            error = self._budgets.reached(most_usd, left=f"{len(set(numbers)):,} texts")
+            error = self._budgets.reached(most_usd, left=counted(len(set(numbers)), "text"))
             for number in dict.fromkeys(numbers):
                 self._give_up(number, error)
 

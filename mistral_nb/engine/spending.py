@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 
+from mistral_nb.counted import counted
 from mistral_nb.engine.budget import Budget, checked_budget
 from mistral_nb.engine.occasion import tagged
 from mistral_nb.engine.request_record import RequestRecord
@@ -65,11 +66,11 @@ class Spending:
         limit = f" of ${self.budget.limit_usd:f}" if self.budget.limit_usd is not None else ""
         parts = [
             f"{self.tag}: ${self.cost_usd:.6f}{limit}{unknown}",
-            f"{self.requests:,} requests, {self.failed:,} failed",
+            f"{counted(self.requests, 'request')}, {self.failed:,} failed",
             f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens",
         ]
         if self.cached_rows:
-            parts.append(f"{self.cached_rows:,} kept answers saved ${self.saved_usd:.6f}")
+            parts.append(f"{counted(self.cached_rows, 'kept answer')} saved ${self.saved_usd:.6f}")
         return "; ".join(parts)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from mistral_nb.answer_schema import AnswerSchema
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject, TokenUsage
+from mistral_nb.counted import counted
 from mistral_nb.errors import InvalidAnswer, InvalidOption, TruncatedAnswer
 from mistral_nb.refusal import check_answered
 from mistral_nb.settings import is_local
@@ -122,7 +123,7 @@ def _check_ended(answer: Completion, request: CompletionRequest) -> None:
     if answer.is_truncated:
         limit = "the model's own limit" if request.max_tokens is None else f"max_tokens={request.max_tokens}"
         raise TruncatedAnswer(
-            f"The answer was cut at {answer.usage.completion_tokens} tokens ({limit}): …{answer.text[-60:]!r}.",
+            f"The answer was cut at {counted(answer.usage.completion_tokens, 'token')} ({limit}): …{answer.text[-60:]!r}.",
             f"Allow a longer answer, e.g. max_tokens={_more(answer, request)}, or ask for less: a shorter text, fewer fields, "
             "lists with Field(max_length=…).",
         )

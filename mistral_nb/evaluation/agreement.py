@@ -11,6 +11,7 @@ from html import escape
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
+from mistral_nb.counted import counted
 from mistral_nb.errors import InvalidOption
 from mistral_nb.evaluation.intervals import Interval, share_interval
 from mistral_nb.evaluation.label_columns import label_column, refuse_other_kinds
@@ -90,7 +91,7 @@ class Evaluation:
             return f"{NOTHING_TO_COMPARE}{left_out}."
         low, high = self.accuracy_interval
         kappa = "kappa undefined" if isnan(self.kappa) else f"kappa {self.kappa:.2f}"
-        right = f"{rows_text(self.rows)} {_verb(self.rows, 'is', 'are')} right"
+        right = f"{counted(self.rows, 'row')} {_verb(self.rows, 'is', 'are')} right"
         parts = [
             f"{self.accuracy:.1%} of {right} (95 % interval {low:.1%} to {high:.1%})",
             f"the most frequent label alone would give {self.most_frequent_share:.1%}",
@@ -174,11 +175,6 @@ def right_rows(predicted: "pd.Series[Any]", truth: "pd.Series[Any]") -> Any:
     return np.array([bool(answered and label == true) for label, true, answered in both], dtype=bool)
 
 
-def rows_text(rows: int) -> str:
-    """Return how many rows there are, in words."""
-    return f"{rows:,} row" if rows == 1 else f"{rows:,} rows"
-
-
 def _verb(count: int, one: str, several: str) -> str:
     return one if count == 1 else several
 
@@ -195,7 +191,7 @@ def _paired(predicted: Iterable[Any], truth: Iterable[Any]) -> "tuple[pd.Series[
         aligned = "Take the truth of the same rows: evaluate(predicted, truth.loc[predicted.index])"
     if len(first) != len(second):
         raise InvalidOption(
-            f"predicted has {rows_text(len(first))} and truth {len(second):,}.",
+            f"predicted has {counted(len(first), 'row')} and truth {len(second):,}.",
             aligned or "Give one truth for each prediction.",
         )
     if is_apart:

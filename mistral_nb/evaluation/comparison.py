@@ -11,9 +11,10 @@ from html import escape
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
+from mistral_nb.counted import counted
 from mistral_nb.engine.current import current_session
 from mistral_nb.errors import InvalidOption
-from mistral_nb.evaluation.agreement import Evaluation, evaluate, right_rows, rows_text
+from mistral_nb.evaluation.agreement import Evaluation, evaluate, right_rows
 from mistral_nb.evaluation.intervals import paired_p_value
 from mistral_nb.evaluation.variants import Answers, Sample, check_ways, classified, drawn_sample, receipts, settled
 
@@ -69,7 +70,7 @@ class Comparison:
     @property
     def _note(self) -> str:
         return (
-            f"{rows_text(len(self.answers))}, each asked of every model. A p_value below 0.05 is hardly chance; above it, the "
+            f"{counted(len(self.answers), 'row')}, each asked of every model. A p_value below 0.05 is hardly chance; above it, the "
             "models may be equally good, or the sample too small to tell."
         )
 

@@ -6,7 +6,8 @@ Promises: matplotlib is imported when the first picture is drawn; nothing global
 
 from typing import TYPE_CHECKING
 
-from mistral_nb.evaluation.agreement import NOTHING_TO_COMPARE, rows_text
+from mistral_nb.counted import counted
+from mistral_nb.evaluation.agreement import NOTHING_TO_COMPARE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def draw_confusion(found: "Evaluation", ax: "Axes | None" = None) -> "Axes":
     ax.set_yticks(range(counts.shape[0]), [_short(name) for name in found.confusion.index])
     ax.set_xlabel("predicted label")
     ax.set_ylabel("true label")
-    ax.set_title(f"{found.accuracy:.1%} of {rows_text(found.rows)} right")
+    ax.set_title(f"{found.accuracy:.1%} of {counted(found.rows, 'row')} right")
     return ax
 
 
@@ -69,7 +70,7 @@ def draw_comparison(found: "Comparison", ax: "Axes | None" = None) -> "Axes":
     ax.set_ylabel("accuracy (with 95 % interval)")
     silent = [_short(name) for name in found.table.index.difference(table.index, sort=False)]
     without = f"\nwithout an answer: {', '.join(silent)}" if silent else ""
-    ax.set_title(f"{rows_text(len(found.answers))}, each asked of every model{without}")
+    ax.set_title(f"{counted(len(found.answers), 'row')}, each asked of every model{without}")
     return ax
 
 

@@ -11,12 +11,13 @@ from decimal import Decimal
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
+from mistral_nb.counted import counted
 from mistral_nb.engine.budget import checked_budget
 from mistral_nb.engine.column_run import ColumnRun
 from mistral_nb.engine.current import current_session
 from mistral_nb.engine.receipt import Receipt
 from mistral_nb.errors import BudgetReached, InvalidOption
-from mistral_nb.evaluation.agreement import can_be_aligned, rows_text
+from mistral_nb.evaluation.agreement import can_be_aligned
 from mistral_nb.evaluation.label_columns import is_polars, not_collected, refuse_other_than_text
 from mistral_nb.notebook.edge import Edge, PandasEdge
 from mistral_nb.notebook.runs_made import runs_made
@@ -154,7 +155,7 @@ def _truths(frame: Any, truth: Any, edge: Edge) -> "pd.Series[Any]":
     if isinstance(truth, pd.Series) and not truth.index.equals(frame.index):
         line = "truth=truth.loc[df.index]" if can_be_aligned(frame.index, truth.index) else 'truth="topic"'
         raise InvalidOption(
-            f"truth has another index than the frame ({rows_text(len(truth))}, and {len(frame):,} in the frame).",
+            f"truth has another index than the frame ({counted(len(truth), 'row')}, and {len(frame):,} in the frame).",
             f"Give the truth of the frame's rows, in their order, or make it a column and give its name: {line}",
         )
     given = truth if is_series else frame[truth] if is_polars(frame) else truths

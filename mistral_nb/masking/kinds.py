@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from mistral_nb.counted import counted
 from mistral_nb.masking.masked_text import MaskedText, kinds_of
 from mistral_nb.masking.names import ListedNames, find_names
 from mistral_nb.masking.numbers import find_accounts, find_cards, find_ibans, find_phones
@@ -79,7 +80,7 @@ class MaskReport:
 
     @property
     def _of_texts(self) -> str:
-        return f"{self.texts:,} text" if self.texts == 1 else f"{self.texts:,} texts"
+        return counted(self.texts, "text")
 
 
 def report_of(masked: Iterable[MaskedText]) -> MaskReport:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+from mistral_nb.counted import counted
 from mistral_nb.engine.rows import RowsProgress
 from mistral_nb.errors import InvalidOption
 from mistral_nb.notebook.edge import Edge, PandasEdge
@@ -165,7 +166,7 @@ class BatchJob:
 
 def shown_job(job: "JobRecord") -> str:
     """Return one line about a job."""
-    answered = f"{job.succeeded_requests:,} of {job.requests:,} requests answered"
+    answered = f"{job.succeeded_requests:,} of {counted(job.requests, 'request')} answered"
     failed = f", {job.failed_requests:,} failed" if job.failed_requests else ""
     problem = f" ({job.problem})" if job.problem else ""
     return f"{job.remote_id or 'not known yet'}: {job.status}, {answered}{failed}{problem}"

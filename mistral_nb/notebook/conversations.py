@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mistral_nb.completion import JsonObject
+from mistral_nb.counted import counted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ class SentTurns:
     def __str__(self) -> str:
         if not self.sent and not self.left_out:
             return f"session {self.name}: new"
-        turns = f"{self.sent} earlier turn{'' if self.sent == 1 else 's'} sent"
+        turns = f"{counted(self.sent, 'earlier turn')} sent"
         left = f", {self.left_out} older left out (too long for the model's window)" if self.left_out else ""
         return f"session {self.name}: {turns}{left}"
 

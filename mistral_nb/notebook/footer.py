@@ -8,6 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from mistral_nb.completion import Completion
+from mistral_nb.counted import counted
 from mistral_nb.notebook.conversations import SentTurns
 
 METADATA_KEY = "mistral_nb"
@@ -32,9 +33,9 @@ def footer_text(answer: Completion, bill: Bill, *, turns: SentTurns | None = Non
     parts = [
         str(turns) if turns is not None else "",
         answer.model,
-        f"{about}{usage.prompt_tokens:,} tokens read{cached}, {about}{usage.completion_tokens:,} written",
+        f"{about}{counted(usage.prompt_tokens, 'token')} read{cached}, {about}{usage.completion_tokens:,} written",
         cost_text(bill.cost_usd),
-        f"{bill.requests} requests" if bill.requests != 1 else "",
+        counted(bill.requests, "request") if bill.requests != 1 else "",
         seconds_text(answer),
         answer.finish_reason,
     ]
@@ -68,7 +69,7 @@ def why_incomplete(answer: Completion, *, limit_option: str = "--max-tokens") ->
     `limit_option` is what the reader raises for a longer answer.
     """
     if answer.finish_reason == "length":
-        return f"Cut at {answer.usage.completion_tokens:,} tokens; raise {limit_option} for more."
+        return f"Cut at {counted(answer.usage.completion_tokens, 'token')}; raise {limit_option} for more."
     if answer.is_truncated:
         return f"Cut: the model's window is full (finish_reason {answer.finish_reason!r}); ask for less, or send less."
     if answer.finish_reason == INTERRUPTED:

@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 import pandas as pd
 
+from mistral_nb.counted import counted
 from mistral_nb.tools.result_text import MAX_COLUMNS, frame_text
 
 MOST_ROWS = 20
@@ -30,7 +31,7 @@ def is_frame(value: object) -> TypeGuard[Frame]:
 def compact(value: Frame, *, name: str) -> str:
     """Return what it is and how large, and its first rows and columns as CSV."""
     if isinstance(value, pd.Series):
-        return f"Series {name} ({_count(len(value), 'row')}, dtype {value.dtype}):\n{_csv(value, MOST_ROWS)}"
+        return f"Series {name} ({counted(len(value), 'row')}, dtype {value.dtype}):\n{_csv(value, MOST_ROWS)}"
     return f"DataFrame {name} ({_shape(value)}):\n{_csv(value, MOST_ROWS)}"
 
 
@@ -47,7 +48,7 @@ def described(value: Frame, *, name: str, rows: int = ROWS_OF_A_DESCRIPTION) -> 
         for at in _told(frame)
     ]
     if frame.shape[1] > MAX_COLUMNS:
-        lines.append(f"- and {_count(frame.shape[1] - MAX_COLUMNS, 'column')} more")
+        lines.append(f"- and {counted(frame.shape[1] - MAX_COLUMNS, 'column')} more")
     if has_values:
         lines += ["First rows as CSV:", _tried(lambda: _csv(frame, rows)) or "(they can't be written)"]
     return "\n".join(lines)
@@ -65,7 +66,7 @@ def _csv(value: Frame, rows: int) -> str:
         text = frame_text(value, max_rows=rows)
     if len(text) <= MOST_CHARACTERS:
         return text
-    return f"{text[:MOST_CHARACTERS]}…\n[{len(text) - MOST_CHARACTERS:,} characters of {_count(rows, 'row')} left out]"
+    return f"{text[:MOST_CHARACTERS]}…\n[{counted(len(text) - MOST_CHARACTERS, 'character')} of {counted(rows, 'row')} left out]"
 
 
 def _column_text(column: "pd.Series[Any]", *, has_values: bool) -> str:
@@ -98,7 +99,7 @@ def _index_text(index: pd.Index) -> str:
 
 
 def _shape(frame: pd.DataFrame) -> str:
-    return f"{_count(len(frame), 'row')}, {_count(frame.shape[1], 'column')}"
+    return f"{counted(len(frame), 'row')}, {counted(frame.shape[1], 'column')}"
 
 
 def _shown(value: object) -> str:
@@ -115,7 +116,3 @@ def _tried(write: Callable[[], str]) -> str | None:
         return write()
     except Exception:  # noqa: BLE001  # objects in a frame are the reader's, and may do anything
         return None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from mistral_nb.counted import counted
 from mistral_nb.engine.batch_states import KEPT_SECONDS, state_of_all
 from mistral_nb.notebook.parts import current_part
 from mistral_nb.readers_code import readers_stacklevel
@@ -70,7 +71,7 @@ def warn_of_pending(run: "BatchRun") -> None:
     if not pending:
         return
     warnings.warn(
-        f"{pending:,} of {progress.total:,} rows of {run.plan.task.verb} are missing so far: they are in batch jobs "
+        f"{pending:,} of {counted(progress.total, 'row')} of {run.plan.task.verb} are missing so far: they are in batch jobs "
         f"({_names(run.jobs)}).\n"
         "df.mistral.last_job.result() waits for them and returns the whole column; this cell does so too, once they have come.",
         PendingRowsWarning,
@@ -107,7 +108,7 @@ def warn_of_unfetched(session: "Session") -> None:
         return
     _warned.update(job.id for job in old)
     listed = "\n".join(
-        f"  {_names([job])}: {job.verb} of {job.rows:,} rows, made {(now - job.created_unix_seconds) / 3600:.0f} hours ago"
+        f"  {_names([job])}: {job.verb} of {counted(job.rows, 'row')}, made {(now - job.created_unix_seconds) / 3600:.0f} hours ago"
         for job in old
     )
     warnings.warn(

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from mistral_nb.counted import counted
 from mistral_nb.engine.rows import RowsProgress, RowsResult
 from mistral_nb.masking.kinds import MaskReport
 from mistral_nb.notebook.parts import current_part
@@ -85,5 +86,5 @@ def failures_text(result: RowsResult) -> str:
     causes = Counter(f"{type(error).__name__}: {error.problem} {error.remedy}" for error in errors)
     listed = "\n".join(f"  {count} × {cause}" for cause, count in causes.most_common(3))
     progress = result.progress
-    refused = f" ({progress.refused} of them refused)" if progress.refused else ""
-    return f"{progress.failed} of {progress.total} rows failed{refused} in {result.verb} and are missing:\n{listed}"
+    refused = f" ({progress.refused:,} of them refused)" if progress.refused else ""
+    return f"{progress.failed:,} of {counted(progress.total, 'row')} failed{refused} in {result.verb} and are missing:\n{listed}"

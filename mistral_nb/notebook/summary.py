@@ -6,6 +6,7 @@ Promises: a text like any other; shown at the end of a cell, it is escaped, wrap
 from html import escape
 from typing import Any, Self
 
+from mistral_nb.counted import counted
 from mistral_nb.notebook.display import without_controls
 
 
@@ -32,7 +33,7 @@ class Summary(str):
 
     @property
     def _covers(self) -> str:
-        return f"Summary of {self.rows:,} {'row' if self.rows == 1 else 'rows'}"
+        return f"Summary of {counted(self.rows, 'row')}"
 
     def _repr_html_(self) -> str:
         # Without mathjax_ignore, what stands between two amounts of money would be typeset as a formula.

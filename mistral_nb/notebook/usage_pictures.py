@@ -7,6 +7,7 @@ Promises: matplotlib is imported when the first picture is drawn; nothing global
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from mistral_nb.counted import counted
 from mistral_nb.errors import InvalidOption
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def draw_cost(requests: "pd.DataFrame", ax: "Axes") -> None:
     known = sent[sent["cost_usd"].notna()]
     amounts = known["cost_usd"].astype("float64")
     _draw_days(ax, _by_day(known, amounts, _models(known)))
-    ax.set_title("Cost per day and model" + (f" (+ {unknown:,} requests of unknown cost)" if unknown else ""))
+    ax.set_title("Cost per day and model" + (f" (+ {counted(unknown, 'request')} of unknown cost)" if unknown else ""))
     ax.set_ylabel("USD")
 
 
@@ -127,7 +128,7 @@ def draw_failures(requests: "pd.DataFrame", ax: "Axes") -> None:
 
     sent = requests[~requests["from_cache"]]
     counts = sent["error"].value_counts().sort_values()
-    ax.set_title(f"Failures: {int(counts.sum()):,} of {len(sent):,} requests")
+    ax.set_title(f"Failures: {int(counts.sum()):,} of {counted(len(sent), 'request')}")
     ax.set_xlabel("requests")
     if counts.empty:
         _say_empty(ax, "no request failed" if len(sent) else None)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 import polars as pl
 
+from mistral_nb.counted import counted
 from mistral_nb.errors import InvalidOption, NotText, RowsFailed
 from mistral_nb.polars.frames import as_frame, as_polars, column_of_values, text_column
 
@@ -35,7 +36,7 @@ class PolarsEdge:
             return column_of_values(_column_of(subject, key)) if isinstance(subject, pl.DataFrame) else key
         if len(key) != len(subject):
             raise InvalidOption(
-                f"There are {len(subject):,} rows, and {len(key):,} in the Series beside them.",
+                f"The Series beside {counted(len(subject), 'row')} has {len(key):,}.",
                 "Give a Series with a value for each row, in the same order.",
             )
         return column_of_values(key)

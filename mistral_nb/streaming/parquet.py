@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mistral_nb.counted import counted
 from mistral_nb.errors import BudgetReached, ExtraMissing, InvalidOption
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class StreamedParquet:
     def __str__(self) -> str:
         cost = "cost unknown" if self.cost_usd is None else f"${self.cost_usd:.4f}"
         before = f" ({self.rows_before:,} of them done before)" if self.rows_before else ""
-        return f"{self.path}: {self.rows:,} rows{before}, {self.failed:,} failed, {cost}, {self.seconds:.1f} s"
+        return f"{self.path}: {counted(self.rows, 'row')}{before}, {self.failed:,} failed, {cost}, {self.seconds:.1f} s"
 
 
 def stream_parquet(
@@ -315,7 +316,7 @@ class _Bill:
             return
         causes = "".join(f"\n  {count} × {cause}" for cause, count in self._causes.most_common(_SHOWN_CAUSES))
         warnings.warn(
-            f"{self.failed:,} of {rows:,} rows failed in {verb} and are missing in the file.{causes}\n"
+            f"{self.failed:,} of {counted(rows, 'row')} failed in {verb} and are missing in the file.{causes}\n"
             "The same call again asks for these alone, as all others are kept.",
             FailedRowsWarning,
             stacklevel=readers_stacklevel(),

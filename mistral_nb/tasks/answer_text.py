@@ -8,6 +8,7 @@ import re
 from typing import Any, ClassVar
 
 from mistral_nb.completion import Completion
+from mistral_nb.counted import counted
 from mistral_nb.errors import InvalidAnswer, TruncatedAnswer
 from mistral_nb.refusal import check_answered
 
@@ -31,7 +32,7 @@ def answered_text(completion: Completion) -> str:
     """
     if completion.is_truncated:
         raise TruncatedAnswer(
-            f"The answer was cut at {completion.usage.completion_tokens} tokens: {completion.text[-60:]!r}.",
+            f"The answer was cut at {counted(completion.usage.completion_tokens, 'token')}: {completion.text[-60:]!r}.",
             "Allow more words where the verb takes a number of them; a model that thinks before it answers may need another model.",
         )
     check_answered(completion, remedy="Change the text of this row, or leave it out.")

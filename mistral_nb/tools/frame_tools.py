@@ -8,6 +8,7 @@ are bounded; the frame is never changed; what can't be done is said to the model
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from mistral_nb.counted import counted
 from mistral_nb.errors import InvalidOption
 from mistral_nb.tools.frame_columns import Table, free_name, table_of
 from mistral_nb.tools.frame_rows import Filter, Operator, rows_that_meet
@@ -143,7 +144,7 @@ class _Kit:
 
     def description(self, verb: str, name: str) -> str:
         """Return what a model reads of a tool."""
-        rows = f"table '{name}' ({len(self._table.frame):,} rows)"
+        rows = f"table '{name}' ({counted(len(self._table.frame), 'row')})"
         filters = (
             'Filters are joined by "and"; dates are written like "2024-01-31"; a missing value meets only "is missing".'
         )
@@ -162,11 +163,11 @@ class _Kit:
         lines = [self._described(name) for name in chosen[:MAX_COLUMNS]]
         text = frame_text(pd.DataFrame(lines), max_rows=MAX_COLUMNS)
         more = (
-            f"\n[{len(chosen) - MAX_COLUMNS} more columns: {_listed(chosen[MAX_COLUMNS:])}]"
+            f"\n[{counted(len(chosen) - MAX_COLUMNS, 'more column')}: {_listed(chosen[MAX_COLUMNS:])}]"
             if len(chosen) > MAX_COLUMNS
             else ""
         )
-        return f"{len(self._table.frame):,} rows, {len(self._names)} columns\n{text}{more}"
+        return f"{counted(len(self._table.frame), 'row')}, {counted(len(self._names), 'column')}\n{text}{more}"
 
     def value_counts(self, column: Any, top: int | None = None) -> str:
         name, top = _text(column), top or self._max_rows
@@ -193,7 +194,7 @@ class _Kit:
         rows = rows_that_meet(self._table, _filters(filters))
         title = "rows" if name is None else f"{statistic} of {name}"
         if not groups:
-            return f"{title}: {_shown(self._total(rows, name, statistic))} ({len(rows):,} rows)"
+            return f"{title}: {_shown(self._total(rows, name, statistic))} ({counted(len(rows), 'row')})"
         keys = [self._hashable(group).loc[rows.index].rename(group) for group in groups]
         computed = self._by_group(rows, keys, name, statistic)
         if sort != "by group":

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from mistral_nb.completion import Completion, Delta, JsonObject, TokenUsage
+from mistral_nb.counted import counted
 from mistral_nb.terminal_table import plain_text
 
 _SHOWN_CHARACTERS = 100
@@ -162,4 +163,4 @@ def _shortened(text: str, characters: int = _SHOWN_CHARACTERS) -> str:
     shown = plain_text(text)
     if len(shown) <= characters:
         return shown
-    return f"{shown[:characters]}… {len(shown) - characters:,} more characters"
+    return f"{shown[:characters]}… {counted(len(shown) - characters, 'more character')}"

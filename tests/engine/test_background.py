@@ -105,7 +105,7 @@ class TestItsEnd:
         api.play(Fault(status=400, body={}))
         run = begun(["a bug"])
 
-        with pytest.warns(FailedRowsWarning, match="1 of 1 rows failed"):
+        with pytest.warns(FailedRowsWarning, match="1 of 1 row failed"):
             run.result()
 
     def test_failed_rows_are_raised_at_the_result(self, api: FakeApi) -> None:
@@ -184,7 +184,7 @@ class TestCancel:
         gate.wait_for(1)
         run.cancel()
 
-        assert repr(run).startswith("classify in the background, cancelled: 0 of 1 rows")
+        assert repr(run).startswith("classify in the background, cancelled: 0 of 1 row,")
 
     def test_a_run_that_is_done_stays_so(self, api: FakeApi) -> None:
         run = begun(["a bug"])

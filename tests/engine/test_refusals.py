@@ -81,7 +81,7 @@ class TestRows:
         assert run.progress.refused == 1
 
     def test_the_warning_counts_the_refused(self, api: FakeApi) -> None:
-        with pytest.warns(mistral_nb.FailedRowsWarning, match=r"1 of 1 rows failed \(1 of them refused\)"):
+        with pytest.warns(mistral_nb.FailedRowsWarning, match=r"1 of 1 row failed \(1 of them refused\)"):
             pd.Series([BAD]).mistral.classify(LABELS, guardrails=GUARDRAILS)
 
     @ignores_failures

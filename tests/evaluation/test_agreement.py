@@ -214,6 +214,10 @@ def test_nothing_to_compare_says_so() -> None:
     assert str(mistral_nb.evaluate([], [])).startswith("No row has a truth to compare with")
 
 
+def test_one_row_is_called_a_row() -> None:
+    assert str(mistral_nb.evaluate(["bug"], ["bug"])).startswith("100.0% of 1 row is right ")
+
+
 def test_labels_are_escaped_where_they_are_shown() -> None:
     html = mistral_nb.evaluate(["<img src=x>"], ["<script>"])._repr_html_()
 

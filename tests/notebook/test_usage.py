@@ -177,7 +177,7 @@ class TestPictures:
         axes = mistral_nb.usage().plot()
 
         titles = [ax.get_title() for ax in axes]
-        assert titles[0] == "Cost per day and model (+ 1 requests of unknown cost)"
+        assert titles[0] == "Cost per day and model (+ 1 request of unknown cost)"
         assert [ax.get_ylabel() or ax.get_xlabel() for ax in axes] == [
             "USD",
             "tokens",

@@ -194,7 +194,7 @@ class TestBadInput:
     @pytest.mark.parametrize("verb", [("similar", "to"), ("summarize", "by")], ids=" ".join)
     def test_a_series_of_another_length_is_refused(self, api: FakeApi, verb: tuple[str, str]) -> None:
         name, option = verb
-        with pytest.raises(errors.InvalidOption, match="There are 2 rows, and 3 in the Series"):
+        with pytest.raises(errors.InvalidOption, match="The Series beside 2 rows has 3"):
             getattr(pl.Series(["a", "b"]).mistral, name)(**{option: pl.Series(["a", "b", "c"])})
 
         assert api.requests == []

@@ -19,6 +19,7 @@ from IPython.core.getipython import get_ipython
 from IPython.display import DisplayHandle, display
 
 from mistral_nb.completion import JsonObject
+from mistral_nb.counted import counted
 from mistral_nb.engine.budget import checked_budget
 from mistral_nb.engine.session import Session
 from mistral_nb.errors import MistralNotebookError
@@ -214,7 +215,7 @@ class ChatPanel(AnyWidget):
 
     def __repr__(self) -> str:
         turns = len(self.turns)
-        return f"ChatPanel({self.model}, {turns} turn{'' if turns == 1 else 's'})"
+        return f"ChatPanel({self.model}, {counted(turns, 'turn')})"
 
     def _tell(self, message: JsonObject) -> None:
         """Tell the page of a change; called in the order of the changes, from any thread."""

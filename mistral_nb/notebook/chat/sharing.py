@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mistral_nb.completion import JsonObject
+from mistral_nb.counted import counted
 from mistral_nb.errors import InvalidOption
 from mistral_nb.notebook.frame_context import ROWS_OF_A_DESCRIPTION, Frame, described, is_frame
 
@@ -30,7 +31,7 @@ class SharedFrame:
     @property
     def label(self) -> str:
         """What is shared, in a few words."""
-        rows = f" and {self.rows} row{'' if self.rows == 1 else 's'}" if self.rows else ", no rows"
+        rows = f" and {counted(self.rows, 'row')}" if self.rows else ", no rows"
         return f"{self.name}: schema{rows}"
 
     def as_json(self) -> JsonObject:

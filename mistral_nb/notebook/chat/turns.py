@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from mistral_nb.completion import Completion, JsonObject
+from mistral_nb.counted import counted
 from mistral_nb.errors import MistralNotebookError
 from mistral_nb.notebook.chat.images import ImageFile
 from mistral_nb.notebook.conversations import Exchange
@@ -228,4 +229,4 @@ def _arguments_text(arguments: Mapping[str, Any] | str) -> str:
 def _shown(text: str) -> str:
     if len(text) <= _MOST_SHOWN_CHARACTERS:
         return text
-    return f"{text[:_MOST_SHOWN_CHARACTERS]}… [{len(text) - _MOST_SHOWN_CHARACTERS:,} characters more]"
+    return f"{text[:_MOST_SHOWN_CHARACTERS]}… [{counted(len(text) - _MOST_SHOWN_CHARACTERS, 'character')} more]"

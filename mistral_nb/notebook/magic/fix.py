@@ -15,6 +15,7 @@ from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
 
+from mistral_nb.counted import counted
 from mistral_nb.errors import InvalidOption
 from mistral_nb.notebook.code_cell import as_block
 from mistral_nb.settings import current_settings
@@ -109,7 +110,11 @@ def _sources(trace: TracebackType | None) -> list[tuple[str, str]]:
 
 
 def _cut(text: str, characters: int) -> str:
-    return text if len(text) <= characters else f"{text[:characters]}… ({len(text) - characters:,} characters more)"
+    return (
+        text
+        if len(text) <= characters
+        else f"{text[:characters]}… ({counted(len(text) - characters, 'character')} more)"
+    )
 
 
 def _without_key(text: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
+from mistral_nb.counted import counted
 from mistral_nb.notebook.frame_context import compact, is_frame
 
 # What is not text is bounded; a text is the reader's own words, and is never cut.
@@ -113,4 +114,4 @@ def _item(value: Any, key: str) -> Any:
 
 def _bounded(text: str) -> str:
     cut = len(text) - MOST_CHARACTERS_OF_A_VALUE
-    return text if cut <= 0 else f"{text[:MOST_CHARACTERS_OF_A_VALUE]}… ({cut:,} characters more)"
+    return text if cut <= 0 else f"{text[:MOST_CHARACTERS_OF_A_VALUE]}… ({counted(cut, 'character')} more)"

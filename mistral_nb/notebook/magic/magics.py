@@ -16,6 +16,7 @@ from IPython.core.magic import Magics, cell_magic, line_cell_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from mistral_nb.completion import Completion
+from mistral_nb.counted import counted
 from mistral_nb.engine.current import current_session
 from mistral_nb.engine.occasion import asked_through
 from mistral_nb.errors import InvalidOption, MistralNotebookError
@@ -173,7 +174,7 @@ class MistralMagics(Magics):
             conversation = known[name]
             turns = len(conversation.exchanges)
             question = " ".join(conversation.exchanges[-1].question.split())
-            rows.append(f"{name}: {turns} turn{'' if turns == 1 else 's'}, {conversation.model}, last: {question[:60]}")
+            rows.append(f"{name}: {counted(turns, 'turn')}, {conversation.model}, last: {question[:60]}")
         _say("\n".join(rows) or "There are no sessions yet; %%mistral --session NAME begins one.")
 
     def _reset(self, line: str) -> None:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, Unpack
 
+from mistral_nb.counted import counted
 from mistral_nb.notebook.row_verbs import SearchOptions
 from mistral_nb.notebook.vector_runs import checked_text, similarity_of_rows, text_to_send, with_vectors
 
@@ -64,7 +65,7 @@ def similar(column: "pd.Series[Any]", *, to: "pd.Series[Any] | str", **options: 
         )
     if not to.index.equals(column.index):
         raise InvalidOption(
-            f"The two columns have different indices, of {len(column):,} and {len(to):,} rows.",
+            f"The two columns have different indices, of {len(column):,} and {counted(len(to), 'row')}.",
             "Give the other its rows in the same order: to=other.reindex(series.index).",
         )
     distinct_texts(to)  # if it is no text, under its own name

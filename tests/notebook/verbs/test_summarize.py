@@ -242,7 +242,7 @@ class TestLongTexts:
 class TestFailures:
     def test_a_text_that_is_refused_is_left_out_and_counted(self, api: FakeApi, tickets: pd.DataFrame) -> None:
         api.play(Fault(status=400, when="Ticket 601:", times=None))
-        with pytest.warns(FailedRowsWarning, match=r"1 of 1200 rows failed in summarize[\s\S]*1 × RequestRejected"):
+        with pytest.warns(FailedRowsWarning, match=r"1 of 1,200 rows failed in summarize[\s\S]*1 × RequestRejected"):
             found = tickets.mistral.summarize("text", whole=True)
 
         assert found.rows == 1079
