@@ -66,6 +66,13 @@ class CompletionRequest:
         Further API fields by name, e.g. ``{"safe_prompt": True}``.
     choice
         The question as a choice between labels, for backends that can score labels.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> question = mistral_nb.session().request("Say hello.", system="Be brief.", max_tokens=5)
+    >>> [message["role"] for message in question.messages], question.body()["max_tokens"]
+    (['system', 'user'], 5)
     """
 
     model: str
@@ -156,6 +163,13 @@ class TokenUsage:
     `cached_tokens` are the part of `prompt_tokens` that the API served from its own prompt cache (and bills at a tenth).
     `is_priority` says that a request was processed at the priority tier, which costs more; together with others, all of them count
     as such.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> first, second = (mistral_nb.session().complete("Say hello.", max_tokens=limit).usage for limit in (1, 2))
+    >>> (first + second).total_tokens == first.total_tokens + second.total_tokens
+    True
     """
 
     prompt_tokens: int = 0
@@ -198,6 +212,13 @@ class Delta:
 
     `tool_calls` are complete calls: the backend joins fragments and hands each call over once, in the last delta.
     `elapsed_seconds` is the wall time since the request was sent; `correlation_id` the API's header of that name.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> pieces = list(mistral_nb.session().stream("Say hello.", max_tokens=5))
+    >>> "".join(piece.text for piece in pieces) != "", pieces[-1].usage.completion_tokens <= 5
+    (True, True)
     """
 
     text: str = ""
@@ -247,6 +268,13 @@ class Completion:
     parsed
         The answer as the schema that was asked for gives it, e.g. an instance of a pydantic model; None without a schema.
         It says what `text` says, so answers are compared and shown without it.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> answer = mistral_nb.session().complete("Say hello.", max_tokens=1)
+    >>> answer.model, answer.usage.completion_tokens, answer.finish_reason, answer.is_truncated
+    ('local-tiny', 1, 'length', True)
     """
 
     text: str

@@ -51,6 +51,16 @@ MistralNotebookError
 ├── CacheProblem
 ├── ExtraMissing               (also ImportError) an optional package is not installed
 └── NotSupported               this model or endpoint can't do that at all
+
+Examples
+--------
+>>> import mistral_nb
+>>> try:
+...     tickets = mistral_nb.load_sample("ticket")
+... except mistral_nb.errors.InvalidOption as error:  # or its bases, up to MistralNotebookError
+...     print(error.problem, error.remedy, sep="\\n")
+No sample 'ticket'.
+Did you mean 'tickets'? There are: accounts, invoices, meeting_notes, memos, owners, tickets.
 """
 
 import traceback

@@ -4,12 +4,12 @@ import re
 import tomllib
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import yaml
 
 import mistral_nb
 from mistral_nb import cli
+from mistral_nb.notebook.accessor import FrameVerbs, SeriesVerbs
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,6 +19,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 def section(title: str) -> str:
     """Return the README's text below a heading, up to the next of the same rank."""
     return README.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def has_example(thing: object) -> bool:
+    """Whether the docstring that `help` shows of it, not one that it inherits, has a line to try."""
+    return re.search(r"^ *>>> ", thing.__doc__ or "", re.MULTILINE) is not None
 
 
 def test_the_readme_lists_exactly_the_public_names() -> None:
@@ -41,9 +46,16 @@ def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
         _ = mistral_nb.clasify
 
 
-@pytest.mark.parametrize("name", [name for name in mistral_nb.__all__ if name != "errors"])
-def test_every_public_name_is_documented(name: str) -> None:
-    assert getattr(mistral_nb, name).__doc__
+@pytest.mark.parametrize("name", mistral_nb.__all__)
+def test_every_public_name_has_an_example_of_its_own(name: str) -> None:
+    assert has_example(getattr(mistral_nb, name))
+
+
+@pytest.mark.parametrize("accessor", [FrameVerbs, SeriesVerbs])
+def test_everything_that_the_accessor_offers_has_an_example(accessor: type) -> None:
+    offered = [name for name in dir(accessor) if not name.startswith("_")]
+
+    assert [name for name in offered if not has_example(getattr(accessor, name))] == []
 
 
 def test_the_version_is_the_projects() -> None:
@@ -67,10 +79,9 @@ def test_the_readme_lists_every_extra() -> None:
 
 def test_the_readme_lists_every_verb() -> None:
     listed = re.findall(r"^\| `(\w+)\(", section("The verbs"), re.MULTILINE)
-    accessor = type(pd.DataFrame().mistral)
 
     assert sorted(listed) == sorted(
-        name for name, value in vars(accessor).items() if callable(value) and name[0] != "_"
+        name for name, value in vars(FrameVerbs).items() if callable(value) and name[0] != "_"
     )
 
 

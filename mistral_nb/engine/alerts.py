@@ -21,11 +21,38 @@ FEWEST = 20
 
 
 class SlowModelWarning(UserWarning):
-    """The 95th percentile of a model's last 50 latencies is above its budget (``configure(latency_budget_seconds=…)``)."""
+    """The 95th percentile of a model's last 50 latencies is above its budget (``configure(latency_budget_seconds=…)``).
+
+    Examples
+    --------
+    >>> import warnings, mistral_nb
+    >>> settings = mistral_nb.configure(latency_budget_seconds={"local-embed": 0.000001})
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     for number in range(30):
+    ...         vectors = mistral_nb.session().embed([f"text {number}"])
+    >>> [warning.category.__name__ for warning in told]  # once, not at each further answer
+    ['SlowModelWarning']
+    """
 
 
 class ErrorRateWarning(UserWarning):
-    """More than the set share of the last 100 requests failed (``configure(error_rate_alert=…)``)."""
+    """More than the set share of the last 100 requests failed (``configure(error_rate_alert=…)``).
+
+    Examples
+    --------
+    >>> import warnings, mistral_nb
+    >>> settings = mistral_nb.configure(error_rate_alert=0.2)
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     for number in range(30):
+    ...         try:
+    ...             answer = mistral_nb.session().complete("far too long " * 5000)
+    ...         except mistral_nb.errors.PromptTooLong:
+    ...             pass
+    >>> [warning.category.__name__ for warning in told]
+    ['ErrorRateWarning']
+    """
 
 
 class Alerts:

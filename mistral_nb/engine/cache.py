@@ -120,7 +120,16 @@ _COLUMNS = tuple(field.name for field in fields(KeptAnswer))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheInfo:
-    """What is kept: how many answers, in how large a file, from when to when (UTC; None when there are none)."""
+    """What is kept: how many answers, in how large a file, from when to when (UTC; None when there are none).
+
+    Examples
+    --------
+    >>> import pandas as pd, mistral_nb
+    >>> topics = pd.Series(["I was charged twice"]).mistral.classify(["billing", "delivery"])
+    >>> kept = mistral_nb.cache_info()
+    >>> kept.answers >= 1, kept.path.name, kept.max_bytes
+    (True, 'mistral_nb.sqlite', 2000000000)
+    """
 
     path: Path
     answers: int

@@ -35,6 +35,13 @@ def current_session() -> Session:
     """Return the session that all doors of this kernel share.
 
     It follows the settings: after `mistral_nb.configure` (or a change of the environment) the next call gives a new one.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> answer = mistral_nb.session().complete("Say hello.", max_tokens=5)
+    >>> mistral_nb.session() is mistral_nb.session()
+    True
     """
     global _current, _current_pid  # noqa: PLW0603  # one session per kernel is the point
     settings = current_settings()

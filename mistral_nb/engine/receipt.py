@@ -59,6 +59,16 @@ class Receipt:
         which it is not known that it does not.
     masked
         What stays on this machine with ``mask=``; None without it.
+
+    Examples
+    --------
+    >>> import pandas as pd, mistral_nb
+    >>> texts = pd.Series(["I was charged twice", "I was charged twice", None])
+    >>> receipt = texts.mistral.classify(["billing", "delivery"], model="small", dry_run=True)
+    >>> receipt.rows, receipt.unique, receipt.missing, receipt.requests
+    (3, 1, 1, 1)
+    >>> receipt.cost_usd_expected <= receipt.cost_usd_most < 0.01
+    True
     """
 
     verb: str

@@ -47,6 +47,16 @@ class RequestRecord:
         Whether kept answers were taken instead of asking: one record for each run.
     saved_usd
         What asking for the kept answers again would cost; None where no price is known.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> records = []
+    >>> stop = mistral_nb.on_event(records.append)
+    >>> answer = mistral_nb.session().complete("Say hello.", max_tokens=5)
+    >>> stop()
+    >>> [(record.verb, record.model, record.attempts, record.error) for record in records]
+    [('complete', 'local-tiny', 1, None)]
     """
 
     began_unix_seconds: float

@@ -14,7 +14,17 @@ _told: set[str] = set()
 
 
 class RetirementWarning(UserWarning):
-    """A model is retired, or will be."""
+    """A model is retired, or will be.
+
+    Examples
+    --------
+    >>> import warnings, mistral_nb
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     question = mistral_nb.session().request("Say hello.", model="codestral-2405")
+    >>> print(told[0].message)
+    codestral-2405 is retired at Mistral, and its end was set for 2025-06-16. Its replacement: model='codestral-2508'.
+    """
 
 
 def retirement_text(model: str, *, today: datetime.date) -> str | None:

@@ -78,6 +78,15 @@ class Session:
         What is known of the limits, and who is asking what; shared by sessions that use the same key at the same endpoint.
     is_shared
         Whether it is the one of all doors, so that who goes on with it after other settings were made is warned.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> with mistral_nb.Session(mistral_nb.configure()) as session:
+    ...     answer = session.complete("Say hello.", max_tokens=5)
+    ...     cost_usd = session.cost_usd(answer.model, answer.usage)
+    >>> answer.model, cost_usd
+    ('local-tiny', Decimal('0'))
     """
 
     def __init__(

@@ -32,6 +32,15 @@ class Spending:
         How many requests have no known cost.
     saved_usd
         What asking for the kept answers again would have cost, as far as known.
+
+    Examples
+    --------
+    >>> import pandas as pd, mistral_nb
+    >>> texts = pd.Series(["I was charged twice", "The parcel never came"])
+    >>> with mistral_nb.spend("parcels", budget_usd=1) as bill:
+    ...     topics = texts.mistral.classify(["billing", "delivery"])
+    >>> bill.tag, bill.rows + bill.cached_rows, bill.failed, bill.cost_usd
+    ('parcels', 2, 0, Decimal('0'))
     """
 
     def __init__(self, tag: str, limit_usd: Decimal | None) -> None:

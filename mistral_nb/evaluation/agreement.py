@@ -50,6 +50,15 @@ class Evaluation:
         (95 % interval). Precision is NaN where a label is never predicted, recall where it is never true.
     confusion
         Frame of counts (int64): index the true label, columns the predicted one; "(no answer)" where there was none.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> found = mistral_nb.evaluate(["bug", "bug", "praise", None], ["bug", "praise", "praise", "bug"])
+    >>> found.labels.loc["praise", ["precision", "recall"]].tolist()
+    [1.0, 0.5]
+    >>> int(found.confusion.loc["praise", "bug"])  # praise that was taken for a bug
+    1
     """
 
     rows: int

@@ -43,6 +43,15 @@ class Comparison:
         Frame of the sampled rows: text, truth, and a column per model.
     evaluations
         The `Evaluation` of each model, by its name.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> tickets = mistral_nb.load_sample("tickets").head(20)
+    >>> topics = ["billing", "delivery", "bug", "praise"]
+    >>> found = mistral_nb.compare(tickets, "text", topics, truth="topic", models=["ministral", "small"])
+    >>> found.table.index.tolist(), len(found.differences)
+    (['ministral', 'small'], 1)
     """
 
     table: "pd.DataFrame"

@@ -41,6 +41,15 @@ class PromptDiff:
         The `Evaluation` of the first and the second way; None without a truth.
     p_value
         How often chance alone would favour one way as much (exact McNemar); None without a truth.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> tickets = mistral_nb.load_sample("tickets").head(5)
+    >>> topics = ["billing", "delivery", "bug", "praise"]
+    >>> found = mistral_nb.prompt_diff(tickets, "text", topics, {}, {"other": "other"}, truth="topic")
+    >>> found.flips.columns.tolist()
+    ['text', 'first', 'second', 'truth']
     """
 
     rows: int

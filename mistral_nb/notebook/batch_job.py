@@ -40,11 +40,10 @@ class BatchJob:
     --------
     >>> import pandas as pd, mistral_nb
     >>> texts = pd.Series(["I was charged twice", "The parcel never came"])
-    >>> try:
-    ...     job = texts.mistral.classify(["billing", "delivery"], mode="batch", model="local-tiny")
-    ... except mistral_nb.errors.NotSupported as error:
-    ...     print(error.problem)
-    The embedded model has no batch jobs.
+    >>> job = texts.mistral.classify(["billing", "delivery"], mode="batch", budget_usd=1)
+    >>> topics = job.wait().result()
+    >>> job.status, len(topics)
+    ('SUCCESS', 2)
     """
 
     def __init__(

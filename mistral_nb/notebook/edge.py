@@ -91,7 +91,16 @@ class Verbs:
 
     @property
     def last_run(self) -> "ColumnRun | None":
-        """The last run of any verb in this session (None: no run yet): `.column`, `.failed`, `.details`, `.audit`, `.retry()`."""
+        """The last run of any verb in this session (None: no run yet): `.column`, `.failed`, `.details`, `.audit`, `.retry()`.
+
+        Examples
+        --------
+        >>> import pandas as pd, mistral_nb
+        >>> texts = pd.Series(["I was charged twice", "The parcel never came"])
+        >>> topics = texts.mistral.classify(["billing", "delivery"])
+        >>> len(texts.mistral.last_run.failed), texts.mistral.last_run.details["value"].tolist() == topics.tolist()
+        (0, True)
+        """
         from mistral_nb.engine.current import current_session
 
         last: ColumnRun | None = current_session().last_run
@@ -99,7 +108,14 @@ class Verbs:
 
     @property
     def last_job(self) -> "BatchJob | None":
-        """The last batch job of any verb in this session (None: no job yet), also that of ``mode="preview+batch"``."""
+        """The last batch job of any verb in this session (None: no job yet), also that of ``mode="preview+batch"``.
+
+        Examples
+        --------
+        >>> import pandas as pd, mistral_nb
+        >>> print(pd.Series(["I was charged twice"]).mistral.last_job)
+        None
+        """
         from mistral_nb.engine.current import current_session
 
         last: BatchJob | None = current_session().last_job

@@ -31,6 +31,14 @@ class GroundedAnswer:
         What was asked of whom.
     cost_usd
         Price of the answer and of the vectors that were not kept from before; None where a price is unknown.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> tickets = mistral_nb.load_sample("tickets").head(6)
+    >>> answer = tickets.mistral.answer("What is wrong with deliveries?", "text", k=3, max_words=20)
+    >>> len(answer.sources), answer.sources.columns.tolist()
+    (3, ['number', 'text', 'similarity', 'rows', 'position', 'is_cited'])
     """
 
     text: str

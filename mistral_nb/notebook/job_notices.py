@@ -28,11 +28,33 @@ _warned: set[str] = set()
 
 
 class PendingRowsWarning(UserWarning):
-    """Some rows are in batch jobs that have not ended: they are missing in the result, or asked and paid for twice."""
+    """Some rows are in batch jobs that have not ended: they are missing in the result, or asked and paid for twice.
+
+    Examples
+    --------
+    >>> import warnings, pandas as pd, mistral_nb
+    >>> texts = pd.Series([f"Parcel {number} is late" for number in range(20)])
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     topics = texts.mistral.classify(["billing", "delivery"], mode="preview+batch", preview=2)
+    >>> [warning.category.__name__ for warning in told], int(topics.isna().sum())
+    (['PendingRowsWarning'], 18)
+    >>> int(texts.mistral.last_job.result().isna().sum())  # waits
+    0
+    """
 
 
 class UnfetchedJobsWarning(UserWarning):
-    """The answers of batch jobs have not been fetched, and the API does not keep them long."""
+    """The answers of batch jobs have not been fetched, and the API does not keep them long.
+
+    Examples
+    --------
+    >>> import warnings, pandas as pd, mistral_nb
+    >>> job = pd.Series(["I was charged twice"]).mistral.classify(["billing", "delivery"], mode="batch")
+    >>> with warnings.catch_warnings():  # a script that is to stop rather than lose answers
+    ...     warnings.simplefilter("error", mistral_nb.UnfetchedJobsWarning)
+    ...     table = mistral_nb.jobs()  # fetches what has come
+    """
 
 
 @contextmanager

@@ -21,7 +21,20 @@ _REFRESH_SECONDS = 0.25
 
 
 class FailedRowsWarning(UserWarning):
-    """Some rows of a run failed and are missing in its result."""
+    """Some rows of a run failed and are missing in its result.
+
+    Examples
+    --------
+    >>> import warnings, pandas as pd, mistral_nb
+    >>> texts = pd.Series(["Please call me back.", "far too long " * 5000])
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     replies = texts.mistral.ask("Answer in one word: {text}", max_words=5)
+    >>> [warning.category.__name__ for warning in told], replies.isna().tolist()
+    (['FailedRowsWarning'], [False, True])
+    >>> texts.mistral.last_run.failed["error"].tolist()
+    ['PromptTooLong']
+    """
 
 
 @contextmanager

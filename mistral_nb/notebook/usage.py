@@ -24,6 +24,14 @@ class Usage(pd.DataFrame):
     ----------
     requests
         The requests that were counted, one row each, as ``mistral_nb.usage(by=None)`` gives them.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> answer = mistral_nb.session().complete("Say hello.", max_tokens=5)
+    >>> table = mistral_nb.usage(since="1h", by="model")
+    >>> int(table.loc["local-tiny", "failed"]), len(table.requests) == int(table["requests"].sum())
+    (0, True)
     """
 
     requests: pd.DataFrame

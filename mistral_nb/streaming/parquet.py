@@ -50,6 +50,15 @@ class StreamedParquet:
         What all calls together have cost; None where a price is unknown.
     seconds
         Of this call.
+
+    Examples
+    --------
+    >>> import os, tempfile, pandas as pd, mistral_nb
+    >>> source, target = (os.path.join(tempfile.mkdtemp(), name) for name in ("in.parquet", "out.parquet"))
+    >>> pd.DataFrame({"text": ["I was charged twice", "The parcel never came"]}).to_parquet(source)
+    >>> done = mistral_nb.stream_parquet(source, target, verb="classify", column="text", labels=["billing", "delivery"])
+    >>> done.path.name, done.rows, done.failed, done.cost_usd
+    ('out.parquet', 2, 0, Decimal('0'))
     """
 
     path: Path

@@ -56,6 +56,18 @@ class ToolStep:
         Whether a person (or there being none to ask) kept the call from being made.
     round
         In which answer of the model the call was, from 1 up.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> @mistral_nb.tool
+    ... def lookup_owner(id: str) -> str:
+    ...     '''Return the account owner.'''
+    ...     return "Ada Lovelace"
+    >>> answer = mistral_nb.chat_with_tools("Who owns account 42?", tools=[lookup_owner], tool_choice="any", max_tokens=60)
+    >>> step = answer.steps[0]
+    >>> step.name, step.result, step.error, step.round
+    ('lookup_owner', 'Ada Lovelace', None, 1)
     """
 
     id: str
@@ -92,6 +104,17 @@ class ToolAnswer:
         What all of them cost; None where the price is not known.
     reached_max_rounds
         Whether the model was kept from calling more.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> @mistral_nb.tool
+    ... def lookup_owner(id: str) -> str:
+    ...     '''Return the account owner.'''
+    ...     return "Ada Lovelace"
+    >>> answer = mistral_nb.chat_with_tools("Who owns account 42?", tools=[lookup_owner], tool_choice="any", max_tokens=60)
+    >>> answer.steps[0].name, answer.rounds == len(answer.completions), answer.cost_usd
+    ('lookup_owner', True, Decimal('0'))
     """
 
     text: str

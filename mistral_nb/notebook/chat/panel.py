@@ -50,6 +50,16 @@ class ChatPanel(AnyWidget):
     ----------
     conversation
         The panel without its widget.
+
+    Examples
+    --------
+    >>> import mistral_nb
+    >>> from ipywidgets import HTML, VBox
+    >>> panel = mistral_nb.ChatPanel(system="Be brief.", max_tokens=10)
+    >>> layout = VBox([HTML("Ask about the sales"), panel])
+    >>> turn = panel.ask("Say hello.")
+    >>> panel.last is turn, panel.cost_usd
+    (True, Decimal('0'))
     """
 
     _esm = _STATIC / "panel.js"
