@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.utils.capture import RichOutput, capture_output
 
@@ -39,3 +40,12 @@ def run(shell: InteractiveShell, code: str) -> tuple[Any, str]:
 def kept(shell: InteractiveShell, name: str = "answer") -> Completion:
     """Return the variable that a cell has set."""
     return shell.user_ns[name]
+
+
+def offered(shell: InteractiveShell, code: str) -> set[str]:
+    """Return what Tab offers, as whole texts of the cell, at the mark ``|``."""
+    cursor = code.index("|")
+    text = code.replace("|", "")
+    with provisionalcompleter():
+        found = list(shell.Completer.completions(text, cursor))
+    return {text[: one.start] + one.text for one in found}

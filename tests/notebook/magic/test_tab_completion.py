@@ -10,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 import mistral_nb
 from tests.fake_api import FakeApi
-from tests.notebook.cells import ask
+from tests.notebook.cells import ask, offered
 
 
 class Plan(pydantic.BaseModel):
@@ -65,15 +65,6 @@ def furnished(shell: InteractiveShell) -> InteractiveShell:
         "rules": [{"moderation_llm_v2": {"action": "block"}}],
     }
     return shell
-
-
-def offered(shell: InteractiveShell, code: str) -> set[str]:
-    """Return what Tab offers, as whole texts of the cell, at the mark ``|``."""
-    cursor = code.index("|")
-    text = code.replace("|", "")
-    with provisionalcompleter():
-        found = list(shell.Completer.completions(text, cursor))
-    return {text[: one.start] + one.text for one in found}
 
 
 def words(shell: InteractiveShell, code: str) -> set[str]:
