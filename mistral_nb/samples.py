@@ -29,7 +29,7 @@ def load_sample(name: str) -> "pd.DataFrame":
         "tickets": 300 support tickets of a fictional shop, with true topic, urgency and language; some are awkward on purpose.
         "invoices": 40 invoices as text, with the fields they hold. "meeting_notes": 20 notes with their action items.
         "accounts" and "owners": 30 customers and the five people who look after them. "memos": 28 memos on prices, to search.
-        ``data/README.md`` describes every column.
+        ``data/tickets.md`` and so on describe every column, how it was made, and the licence.
 
     Returns
     -------

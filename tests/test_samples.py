@@ -8,7 +8,7 @@ import mistral_nb
 from mistral_nb.errors import InvalidOption
 
 FOLDER = Path(__file__).parent.parent / "data"
-DESCRIPTION = (FOLDER / "README.md").read_text(encoding="utf-8")
+SAMPLES = sorted(file.stem for file in FOLDER.glob("*.csv"))
 TOPICS = {"billing", "delivery", "bug", "praise"}
 
 
@@ -60,19 +60,50 @@ def test_what_is_no_name_of_a_sample_is_answered_with_the_names_there_are(name: 
         mistral_nb.load_sample(name)  # type: ignore[arg-type]
 
 
-def test_every_sample_file_is_described() -> None:
-    assert [
-        file.name for file in FOLDER.glob("*.csv") if f"## {file.name}" not in DESCRIPTION.replace(" and ", "\n## ")
-    ] == []
+def description(name: str) -> str:
+    return (FOLDER / f"{name}.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["tickets", "invoices", "meeting_notes", "accounts", "owners", "memos"])
+def part(name: str, title: str) -> str:
+    """Return the text below a heading of a sample's description."""
+    return description(name).split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_column_of_a_sample_is_described(name: str) -> None:
+    described = re.findall(r"^\| `(\w+)` \| \w.*\|$", part(name, "Columns"), re.MULTILINE)
+
+    assert described == mistral_nb.load_sample(name).columns.tolist()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_says_how_it_was_made(name: str) -> None:
+    assert re.search(r"written for this project", part(name, "How it was made"), re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_says_its_licence(name: str) -> None:
+    assert "https://creativecommons.org/publicdomain/zero/1.0/" in part(name, "Licence")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_overview_has_a_samples_rows_and_leads_to_its_description(name: str) -> None:
+    overview = (FOLDER / "README.md").read_text(encoding="utf-8")
+
+    assert re.search(
+        rf"^\| `{name}\.csv` \| {len(mistral_nb.load_sample(name))} \| .* \[{name}\.md\]\({name}\.md\) \|$",
+        overview,
+        re.MULTILINE,
+    )
+
+
+@pytest.mark.parametrize("name", SAMPLES)
 def test_the_first_column_of_a_sample_names_each_row(name: str) -> None:
     assert mistral_nb.load_sample(name).iloc[:, 0].is_unique
 
 
 def test_the_counts_of_tickets_are_those_that_are_described(tickets: pd.DataFrame) -> None:
-    described = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", DESCRIPTION, re.MULTILINE)
+    described = re.findall(r"^\| (\w+) \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", description("tickets"), re.MULTILINE)
     urgency = pd.crosstab(tickets["topic"], tickets["urgency"])[["low", "normal", "high"]]
 
     assert {topic: list(map(int, counts[:3])) for topic, *counts in described if topic in TOPICS} == {
