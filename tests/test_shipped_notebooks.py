@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-import zipfile
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -112,23 +112,64 @@ def test_jupyterlab_is_started_on_the_first_notebook(
     assert capfd.readouterr().out.splitlines()[-1] == str([str(folder / FIRST)])
 
 
-def test_an_installed_wheel_has_the_notebooks_and_the_data(tmp_path: Path) -> None:
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
-    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
-    script = "import mistral_nb, mistral_nb.cli as cli; cli.main(['notebooks', 'mine']); print(mistral_nb.__file__)"
-    script += "; print(len(mistral_nb.load_sample('tickets')))"
-    # Coverage of another copy of the package would be no coverage of this one.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    environment["PYTHONPATH"] = str(tmp_path / "installed")
-    ended = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
-    )
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the commands of a new environment, in which pip has installed the built wheel.
 
-    assert ended.stdout.splitlines() == [
-        f"{len(NAMES)} notebooks copied to mine.",
-        str(tmp_path / "installed" / "mistral_nb" / "__init__.py"),
-        "300",
-    ]
+    What the package depends on is the tests' own, put behind it on the path, so that nothing is downloaded.
+    """
+    pytest.importorskip("pip", reason="there is no pip here, which installs the wheel")
+    folder = tmp_path_factory.mktemp("clean")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
+    commands = folder / "venv" / Path(sysconfig.get_path("scripts")).name
+    install = [sys.executable, "-m", "pip", "--python", str(commands / "python"), "install", "--no-deps", "--no-index"]
+    subprocess.run([*install, str(wheel)], check=True, capture_output=True)
+    (site_packages,) = folder.glob("venv/**/site-packages")
+    (site_packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
+    return commands
+
+
+def ran(command: list[str], folder: Path, **variables: str) -> str:
+    """Run a command of the new environment, away from the checkout, and return what it printed."""
+    # Coverage of another copy of the package would be no coverage of this one.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "PYTHON"))}
+    ended = subprocess.run(command, cwd=folder, env={**kept, **variables}, check=False, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    return ended.stdout
+
+
+def test_an_installed_wheel_has_the_notebooks(installed: Path, tmp_path: Path) -> None:
+    said = ran([str(installed / "mistral-nb"), "notebooks", "mine"], tmp_path)
+
+    assert said == f"{len(NAMES)} notebooks copied to mine.\n"
     assert sorted(path.name for path in (tmp_path / "mine").iterdir()) == list(NAMES)
+
+
+def test_an_installed_wheel_has_the_data(installed: Path, tmp_path: Path) -> None:
+    script = "import mistral_nb; print(mistral_nb.__file__); print(len(mistral_nb.load_sample('tickets')))"
+    home, rows = ran([str(installed / "python"), "-c", script], tmp_path).splitlines()
+
+    assert Path(home).is_relative_to(installed.parent)
+    assert rows == "300"
+
+
+def test_the_first_notebook_runs_where_the_wheel_is_installed(
+    installed: Path, tmp_path: Path, embedded_home: Path
+) -> None:
+    """``%load_ext mistral_nb`` is its first cell."""
+    script = f"""
+import nbclient, nbformat
+notebook = nbformat.read({str(ROOT / "notebooks" / FIRST)!r}, as_version=4)
+notebook.cells.append(nbformat.v4.new_code_cell("print(mistral_nb.__file__)"))
+nbclient.NotebookClient(notebook, timeout=120).execute()
+print(notebook.cells[-1].outputs[0].text.strip())
+print(notebook.cells[[cell.cell_type for cell in notebook.cells].index("code")].source)
+"""
+    variables = {"MISTRAL_NB_HOME": str(embedded_home), "MISTRAL_NB_MODEL": "local-tiny"}
+    home, first_cell = ran([str(installed / "python"), "-c", script], tmp_path, **variables).splitlines()[-2:]
+
+    assert Path(home).is_relative_to(installed.parent)
+    assert first_cell == "%load_ext mistral_nb"
