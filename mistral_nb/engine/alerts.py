@@ -29,9 +29,9 @@ class SlowModelWarning(UserWarning):
     >>> settings = mistral_nb.configure(latency_budget_seconds={"local-embed": 0.000001})
     >>> with warnings.catch_warnings(record=True) as told:
     ...     warnings.simplefilter("always")
-    ...     for number in range(30):
+    ...     for number in range(20):
     ...         vectors = mistral_nb.session().embed([f"text {number}"])
-    >>> [warning.category.__name__ for warning in told]  # once, not at each further answer
+    >>> [warning.category.__name__ for warning in told]
     ['SlowModelWarning']
     """
 
@@ -45,9 +45,9 @@ class ErrorRateWarning(UserWarning):
     >>> settings = mistral_nb.configure(error_rate_alert=0.2)
     >>> with warnings.catch_warnings(record=True) as told:
     ...     warnings.simplefilter("always")
-    ...     for number in range(30):
+    ...     for number in range(20):
     ...         try:
-    ...             answer = mistral_nb.session().complete("far too long " * 5000)
+    ...             answer = mistral_nb.session().complete("far too long " * 3000)
     ...         except mistral_nb.errors.PromptTooLong:
     ...             pass
     >>> [warning.category.__name__ for warning in told]

@@ -45,7 +45,7 @@ class PromptDiff:
     Examples
     --------
     >>> import mistral_nb
-    >>> tickets = mistral_nb.load_sample("tickets").head(5)
+    >>> tickets = mistral_nb.load_sample("tickets").head(3)
     >>> topics = ["billing", "delivery", "bug", "praise"]
     >>> found = mistral_nb.prompt_diff(tickets, "text", topics, {}, {"other": "other"}, truth="topic")
     >>> found.flips.columns.tolist()

@@ -26,7 +26,7 @@ class FailedRowsWarning(UserWarning):
     Examples
     --------
     >>> import warnings, pandas as pd, mistral_nb
-    >>> texts = pd.Series(["Please call me back.", "far too long " * 5000])
+    >>> texts = pd.Series(["Please call me back.", "far too long " * 3000])
     >>> with warnings.catch_warnings(record=True) as told:
     ...     warnings.simplefilter("always")
     ...     replies = texts.mistral.ask("Answer in one word: {text}", max_words=5)
