@@ -64,7 +64,8 @@ class Budgets:
         if self._counter is None:
             return Decimal(0)
         prompt_tokens = self._counter.most_prompt_tokens(request) + _images(request) * _MOST_TOKENS_OF_AN_IMAGE
-        answer_tokens = MOST_ANSWER_TOKENS if request.max_tokens is None else request.max_tokens
+        most = request.most_completion_tokens
+        answer_tokens = MOST_ANSWER_TOKENS if most is None else most
         cost_usd = self._price(TokenUsage(prompt_tokens=prompt_tokens, completion_tokens=answer_tokens))
         assert cost_usd is not None, "a budget is refused where the price is unknown"
         return cost_usd

@@ -2,6 +2,7 @@
 
 import enum
 import json
+from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 import pandas as pd
@@ -142,6 +143,13 @@ class TestConfidence:
         classified(TEXTS, votes=5, budget_usd=receipt.budget_usd)
 
         assert mistral_nb.session().last_run.result.cost_usd <= receipt.cost_usd_most
+
+    def test_a_budget_that_all_votes_may_exceed_asks_for_none(self, priced: FakeApi) -> None:
+        most = classified(["a bug"], dry_run=True, votes=5).cost_usd_most
+        with pytest.warns(mistral_nb.FailedRowsWarning, match="BudgetReached"):
+            classified(["a bug"], votes=5, budget_usd=most - Decimal("0.0000001"))
+
+        assert priced.requests == []
 
     def test_a_dry_run_sends_nothing(self, api: FakeApi) -> None:
         classified(TEXTS, confidence=True, dry_run=True)
