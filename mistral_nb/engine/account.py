@@ -15,8 +15,6 @@ class Account:
 
     def __init__(self) -> None:
         self.in_flight = InFlight()
-        # Which models are known to give log-probabilities, or not to.
-        self.gives_log_probabilities: dict[str, bool] = {}
         self._limiters: dict[tuple[str, int, int | None, int | None], LeaveToSend] = {}
 
     def limiter(

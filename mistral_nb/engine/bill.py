@@ -11,8 +11,10 @@ from decimal import Decimal
 from typing import Any
 
 from mistral_nb.completion import TokenUsage
+from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.cache import KeptAnswer
 from mistral_nb.engine.receipt import sum_known
+from mistral_nb.engine.request_record import RequestRecord
 from mistral_nb.engine.rows import PaidRow
 
 _ANSWER_FIELDS = tuple(field.name for field in fields(KeptAnswer))
@@ -53,6 +55,24 @@ class Bill:
     def rows(self) -> Mapping[int, PaidRow]:
         """Return what was paid for each text so far, by its number."""
         return _PaidRows(self._rows.copy())
+
+
+class Opening:
+    """What is asked before a run, for it: paid from the run's budget, and on its bill before the first row is."""
+
+    def __init__(self, budget_usd: Decimal | None) -> None:
+        self.budget = Budget(budget_usd)
+        self.bill = Bill()
+
+    def note(self, record: RequestRecord) -> None:
+        """Count a request that was answered."""
+        if record.error is None:
+            usage = TokenUsage(
+                prompt_tokens=record.prompt_tokens,
+                cached_tokens=record.cached_tokens,
+                completion_tokens=record.completion_tokens,
+            )
+            self.bill.add(usage, record.cost_usd)
 
 
 class _PaidRows(Mapping[int, PaidRow]):

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 
 from mistral_nb.completion import TokenUsage
 from mistral_nb.counted import counted
-from mistral_nb.engine.bill import paid_by_both
+from mistral_nb.engine.bill import Bill, Opening, paid_by_both
 from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.cache import AnswerCache
 from mistral_nb.engine.fold_run import RunsPlans
@@ -33,6 +33,8 @@ class RunsCascades(RunsPlans, Protocol):
 
     @property
     def cache(self) -> AnswerCache: ...
+
+    def run(self, plan: RowsPlan, *, budget: Budget, occasion: Occasion, bill: Bill | None = None) -> RowsRun: ...
 
     def cost_usd(self, model: str, usage: TokenUsage) -> Decimal | None: ...
 
@@ -126,6 +128,8 @@ class CascadeRun:
         For both models together.
     occasion
         What both runs are parts of.
+    opening
+        The budget of both, and what was asked for them before.
     session
         Plans and runs what is asked.
 
@@ -142,6 +146,7 @@ class CascadeRun:
         *,
         options: RunOptions,
         occasion: Occasion,
+        opening: Opening,
         session: RunsCascades,
     ) -> None:
         self.verb = cascade.first.verb
@@ -152,8 +157,8 @@ class CascadeRun:
         self._occasion = occasion
         self._session = session
         self._second_plan = self._plan_for_second([])  # so that what is known to be wrong with it costs nothing
-        self._budget = Budget(options.budget_usd)
-        self._first = session.run(self.first_plan, budget=self._budget, occasion=occasion)
+        self._budget = opening.budget
+        self._first = session.run(self.first_plan, budget=self._budget, occasion=occasion, bill=opening.bill)
         self._escalated: list[int] = []
         self._second: RowsRun | None = None
         self._is_cancelled = False
@@ -166,15 +171,16 @@ class CascadeRun:
                 keys[number] = key
         return keys
 
+    @property
+    def may_ask_second(self) -> bool:
+        """Whether the second model may have something to answer that is not kept."""
+        return bool(self._plan_at_most().unanswered)
+
     def receipt(self) -> Receipt:
         """Return what both runs would cost if every text went on of which it is not known that it does not."""
-        values = self.first_plan.values
-        may_go_on = [
-            number for number, value in enumerate(values) if value is UNANSWERED or self._cascade.is_unsure(value)
-        ]
         first = self._session.receipt(self.first_plan)
         both = added(
-            [first, self._session.receipt(self._plan_for_second(may_go_on))],
+            [first, self._session.receipt(self._plan_at_most())],
             verb=self.verb,
             model=self._cascade.second_model,
             rows=first.rows,
@@ -268,6 +274,13 @@ class CascadeRun:
                 isinstance(first.errors.get(number), AnswerProblem) if value is None else self._cascade.is_unsure(value)
             )
         ]
+
+    def _plan_at_most(self) -> RowsPlan:
+        """Return the second model's plan if every text went on of which it is not known that it does not."""
+        values = self.first_plan.values
+        return self._plan_for_second(
+            [number for number, value in enumerate(values) if value is UNANSWERED or self._cascade.is_unsure(value)]
+        )
 
     def _plan_for_second(self, numbers: Sequence[int], options: RunOptions | None = None) -> RowsPlan:
         import numpy as np

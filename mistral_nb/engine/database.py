@@ -1,4 +1,4 @@
-"""The one SQLite file of kept answers, of the ledger and of batch jobs.
+"""The one SQLite file of kept answers, of the ledger, of batch jobs and of what models were found to give.
 
 Keeps to itself: the tables and their version, the file's rights (0600), threads, forks, other kernels.
 Promises: what was written when a transaction ends is in the file; a transaction is written whole or not at all. The journal is WAL
@@ -20,7 +20,7 @@ from typing import Any
 from mistral_nb.errors import CacheProblem
 
 APPLICATION_ID = 0x4D4E4231  # "MNB1": tells our file from any other SQLite file
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 _SYNCHRONOUS = "NORMAL"  # tests, which no power cut is the end of, do not wait for the disk
 _BUSY_TIMEOUT_SECONDS = 30.0
 _POLL_SECONDS = 0.01
@@ -130,6 +130,16 @@ _BATCHES = (
     """,
     "CREATE INDEX batch_questions_by_job ON batch_questions (job_id, place)",
 )
+
+_LOG_PROBABILITIES = """
+    CREATE TABLE log_probabilities (
+        endpoint TEXT NOT NULL,
+        model TEXT NOT NULL,
+        are_given INTEGER NOT NULL,
+        found_unix_seconds REAL NOT NULL,
+        PRIMARY KEY (endpoint, model)
+    ) WITHOUT ROWID
+"""
 
 
 class Database:
@@ -283,6 +293,8 @@ def _make_tables(connection: sqlite3.Connection) -> None:
     if version < 5:
         for statement in _BATCHES:
             connection.execute(statement)
+    if version < 6:
+        connection.execute(_LOG_PROBABILITIES)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")

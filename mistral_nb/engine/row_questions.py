@@ -12,6 +12,7 @@ from functools import partial
 from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.account import Account
 from mistral_nb.engine.batches import Batches
+from mistral_nb.engine.bill import Bill
 from mistral_nb.engine.books import Books
 from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.cache import AnswerCache
@@ -97,11 +98,14 @@ class RowQuestions:
             batch_price=partial(cost_usd, is_batch=True) if has_batch else lambda usage: None,
         )
 
-    def run(self, plan: RowsPlan, *, budget: Budget | None, occasion: Occasion | None) -> RowsRun:
+    def run(
+        self, plan: RowsPlan, *, budget: Budget | None, occasion: Occasion | None, bill: Bill | None = None
+    ) -> RowsRun:
         model, asked_on, books = plan.model, occasion or occasion_now(plan.task.verb), self._books
         # Made here, in the caller's thread: loading a tokenizer takes a second.
         budgets = books.budgets(model, asked_on, budget or Budget(plan.options.budget_usd))
         span, thread = None, threading.get_ident()
+        paid = bill or Bill()
 
         def sender(on_progress: OnProgress) -> Sender:
             nonlocal span
@@ -118,6 +122,7 @@ class RowQuestions:
                 occasion=part_of_run,
                 report=books.report,
                 on_progress=on_progress,
+                bill=paid,
             )
 
         def ended() -> None:
@@ -130,7 +135,7 @@ class RowQuestions:
             if threading.get_ident() == thread:  # a warning in a thread of ours is nobody's
                 books.alerts.warn()
 
-        run = RowsRun(plan, sender=sender, in_use=self._calls.one, ended=ended)
+        run = RowsRun(plan, bill=paid, sender=sender, in_use=self._calls.one, ended=ended)
         self._runs.add(run)
         return run
 

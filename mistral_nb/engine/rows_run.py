@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager
-from decimal import Decimal
 from typing import Any, Protocol, Self
 
-from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.background_loop import background_loop
+from mistral_nb.engine.bill import Bill
 from mistral_nb.engine.collector import collected_seldom
 from mistral_nb.engine.plan import UNANSWERED, RowsPlan
 from mistral_nb.engine.rows import RowsProgress, RowsResult
@@ -64,6 +63,8 @@ class RowsRun:
     ----------
     plan
         What to ask.
+    bill
+        What it pays goes on; it may have something on it from before.
     sender
         Makes what sends it, on the background loop.
     in_use
@@ -76,11 +77,13 @@ class RowsRun:
         self,
         plan: RowsPlan,
         *,
+        bill: Bill,
         sender: Callable[[OnProgress], Sender],
         in_use: Callable[[], AbstractContextManager[None]],
         ended: Callable[[], None],
     ) -> None:
         self.plan = plan
+        self._bill = bill
         self._make_sender = sender
         self._in_use = in_use
         self._tell_end = ended
@@ -103,6 +106,7 @@ class RowsRun:
         return self.plan.progress
 
     def execute(self, on_progress: OnProgress = show_nothing) -> RowsResult:
+        self._show_what_is_paid()
         try:
             if self.plan.unanswered:
                 with self._in_use(), collected_seldom:
@@ -120,7 +124,7 @@ class RowsRun:
             background_loop.cancel(self._coroutine)
 
     def result(self) -> RowsResult:
-        sender, plan = self._sender, self.plan
+        sender, plan, bill = self._sender, self.plan, self._bill
         ended = self._ended or time.perf_counter()
         return RowsResult(
             verb=plan.task.verb,
@@ -128,14 +132,21 @@ class RowsRun:
             texts=plan.texts,
             values=[None if value is UNANSWERED else value for value in plan.values],
             errors=dict(sender.errors) if sender is not None else {},
-            paid=sender.bill.rows() if sender is not None else {},
+            paid=bill.rows(),
             progress=plan.progress,
-            requests=sender.bill.requests if sender is not None else 0,
-            usage=sender.bill.usage if sender is not None else TokenUsage(),
-            cost_usd=plan.progress.cost_usd if plan.progress.requests else Decimal(0),
+            requests=bill.requests,
+            usage=bill.usage,
+            cost_usd=bill.cost_usd,
             seconds=ended - self._began,
             audit=sender.audit.report() if sender is not None and sender.audit is not None else None,
         )
+
+    def _show_what_is_paid(self) -> None:
+        """Have the first text bear what was paid before, so that what all texts cost is the bill."""
+        bill = self._bill
+        if bill.requests:
+            bill.share(self.plan.unanswered[:1], {}, bill.usage, bill.cost_usd)
+            self.progress.requests, self.progress.cost_usd = bill.requests, bill.cost_usd
 
     async def _send(self, on_progress: OnProgress) -> None:
         if self._is_cancelled:

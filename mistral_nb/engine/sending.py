@@ -71,10 +71,11 @@ class Sender:
         occasion: Occasion,
         report: Report,
         on_progress: Callable[[RowsProgress], None],
+        bill: Bill,
     ) -> None:
         self._outcomes = TextOutcomes(plan)
         self.errors, self.progress = self._outcomes.errors, self._outcomes.progress
-        self.bill = Bill()
+        self.bill = bill
         self._plan = plan
         self._backend = backend
         self._limiter = limiter

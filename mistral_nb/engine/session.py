@@ -26,6 +26,7 @@ from mistral_nb.engine.asking import AnswerT
 from mistral_nb.engine.background_loop import background_loop
 from mistral_nb.engine.batch_store import BatchStore
 from mistral_nb.engine.batches import Batches
+from mistral_nb.engine.bill import Bill
 from mistral_nb.engine.books import Books
 from mistral_nb.engine.budget import Budget
 from mistral_nb.engine.budgets import Budgets
@@ -36,6 +37,7 @@ from mistral_nb.engine.database import Database
 from mistral_nb.engine.fold import FoldTask
 from mistral_nb.engine.fold_run import FoldRun
 from mistral_nb.engine.ledger import Ledger
+from mistral_nb.engine.log_probabilities import LogProbabilities
 from mistral_nb.engine.model_kinds import checked_kind
 from mistral_nb.engine.occasion import Occasion
 from mistral_nb.engine.open_calls import OpenCalls
@@ -108,6 +110,12 @@ class Session:
             max_bytes=round(settings.cache_megabytes * 1_000_000),
         )
         self._provider = Provider(settings, self.account, judge=self._judge)
+        self.log_probabilities = LogProbabilities(
+            self._database,
+            max_age_days=settings.cache_days,
+            endpoint_of=lambda model: self._provider.backend(model).endpoint,
+            complete=self.complete,
+        )
         self._retry = retry or RetryPolicy()
         self.books = Books(settings, self._database, self._provider)
         self._questions = Questions(self._provider, self.books, self._retry)
@@ -245,7 +253,14 @@ class Session:
         """Return what the plan would send and cost; nothing is sent."""
         return self._rows.receipt(plan)
 
-    def run(self, plan: RowsPlan, *, budget: Budget | None = None, occasion: Occasion | None = None) -> RowsRun:
+    def run(
+        self,
+        plan: RowsPlan,
+        *,
+        budget: Budget | None = None,
+        occasion: Occasion | None = None,
+        bill: Bill | None = None,
+    ) -> RowsRun:
         """Return a run of the plan, not yet begun.
 
         Parameters
@@ -254,8 +269,10 @@ class Session:
             One that it shares with other runs; else it has its own.
         occasion
             What it is a part of; else what is going on now.
+        bill
+            One that has on it what was asked before, for the run; else it begins with an empty one.
         """
-        return self._rows.run(plan, budget=budget, occasion=occasion)
+        return self._rows.run(plan, budget=budget, occasion=occasion, bill=bill)
 
     def fold(self, task: FoldTask, groups: TextGroups, *, model: str | None, options: RunOptions) -> FoldRun:
         """Return a run that makes one answer of each group's texts, not yet begun."""

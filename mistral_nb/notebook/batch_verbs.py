@@ -1,7 +1,7 @@
 """A verb on a column as batch jobs: the receipt, the first rows where they are wanted now, then the jobs.
 
 Keeps to itself: which options make sense with a job, and which rows are the first.
-Promises: nothing is sent before the receipt is shown; where there are no jobs, the error says what a live call costs.
+Promises: no row is sent before the receipt is shown; where there are no jobs, the error says what a live call costs.
 """
 
 import math
@@ -13,6 +13,7 @@ from mistral_nb.errors import InvalidOption
 
 if TYPE_CHECKING:
     from mistral_nb.engine.batch_run import BatchRun
+    from mistral_nb.engine.bill import Opening
     from mistral_nb.engine.column_run import ColumnRun
     from mistral_nb.engine.plan import RowsPlan
     from mistral_nb.engine.session import Session
@@ -53,6 +54,7 @@ def answered_by_jobs(
     plan: "RowsPlan",
     session: "Session",
     *,
+    opening: "Opening",
     mode: Mode,
     preview: float | None,
     is_dry_run: bool,
@@ -64,6 +66,8 @@ def answered_by_jobs(
 
     Parameters
     ----------
+    opening
+        The budget, and what was asked for the plan.
     masked
         What was masked in the texts.
     column_run
@@ -72,7 +76,6 @@ def answered_by_jobs(
         Gives what the verb returns, with its warning.
     """
     from mistral_nb.engine.batch_calls import batch_receipt, prepared, send_batch
-    from mistral_nb.engine.budget import Budget
     from mistral_nb.engine.occasion import asked_through
     from mistral_nb.notebook.batch_job import BatchJob
     from mistral_nb.notebook.job_notices import show_in_notebook, warn_of_pending, warn_of_unfetched
@@ -86,13 +89,14 @@ def answered_by_jobs(
         return receipt
     if receipt.requests:
         show_in_notebook(receipt)
-    previewed, budget = None, Budget(plan.options.budget_usd)
-    if first:
+    previewed = None
+    if first or opening.bill.requests:
         with asked_through("accessor", verb=plan.task.verb):
-            previewed = session.run(plan.of(first), budget=budget)
+            previewed = session.run(plan.of(first), budget=opening.budget, bill=opening.bill)
+    if previewed is not None and first:
         with progress_line(previewed.verb, previewed.progress) as show:
             previewed.execute(show)
-    run = send_batch(session, plan, budget=budget, preview=previewed)
+    run = send_batch(session, plan, budget=opening.budget, preview=previewed)
     job = BatchJob(run, receipt=receipt, column_run=lambda: column_run(run), finish=finish)
     session.last_job = job
     if mode == "batch":

@@ -71,15 +71,22 @@ def cascaded(
     votes
         How often the first model is asked about each text; None takes its log-probabilities or label scores.
     """
+    from mistral_nb.engine.bill import Opening
     from mistral_nb.engine.cascade_run import Cascade, CascadeRun
     from mistral_nb.engine.columns import distinct_texts
     from mistral_nb.engine.current import current_session
     from mistral_nb.engine.masked_column import masked_column
     from mistral_nb.engine.occasion import asked_through
     from mistral_nb.engine.telemetry import occasion_now
-    from mistral_nb.notebook.confidence import confidence_source, deciding_source
+    from mistral_nb.notebook.confidence import (
+        gives_log_probabilities,
+        number_of_votes,
+        scores_labels,
+        with_confidence,
+    )
     from mistral_nb.notebook.embedded_notices import warn_of_guesses
     from mistral_nb.notebook.job_notices import warn_of_jobs
+    from mistral_nb.tasks.confidence import DEFAULT_VOTES, ConfidenceSource
 
     chosen = checked(options)
     if chosen["mode"] != "live":
@@ -96,23 +103,42 @@ def cascaded(
         )
     masked = masked_column(column, chosen["mask"])
     texts = distinct_texts(column if masked is None else masked.column)
-    decides = deciding_source(votes=votes, model=first, is_dry_run=is_dry_run)
-    shown = confidence_source(
-        wanted=task.shows_confidence,
-        votes=None,
-        model=second,
-        is_dry_run=is_dry_run,
-    )
-    asked = replace(task, confidence=decides)
-    cascade = Cascade(
-        first=asked,
-        second=replace(task, confidence=shown),
-        first_model=first,
-        second_model=second,
-        is_unsure=escalation.is_unsure,
-    )
+    may_ask = not is_dry_run
+    number = number_of_votes(votes, model=first)
+    asked = replace(task, confidence=ConfidenceSource(number))
+    shown, otherwise = with_confidence(task, wanted=task.shows_confidence, votes=None, model=second)
+    asks = run_options(chosen)
+    opening = Opening(asks.budget_usd)
+
+    def run_with(second_task: "Classify") -> CascadeRun:
+        cascade = Cascade(
+            first=asked,
+            second=second_task,
+            first_model=first,
+            second_model=second,
+            is_unsure=escalation.is_unsure,
+        )
+        occasion = occasion_now(task.verb)
+        return CascadeRun(cascade, texts, options=asks, occasion=occasion, opening=opening, session=session)
+
     with asked_through("accessor", verb=task.verb):
-        run = CascadeRun(cascade, texts, options=run_options(chosen), occasion=occasion_now(task.verb), session=session)
+        run = run_with(shown)
+        goes_by_log_probabilities = number is None and not scores_labels(first)
+        if (
+            goes_by_log_probabilities
+            and run.first_plan.unanswered
+            and gives_log_probabilities(session, first, opening, may_ask=may_ask) is False
+        ):
+            raise NotSupported(
+                f"{first} gives no log-probabilities, so that it can't be told what it is sure of.",
+                f"Give votes={DEFAULT_VOTES}: each text is asked so often, and the share of answers that agree is the confidence.",
+            )
+        if (
+            otherwise is not None
+            and run.may_ask_second
+            and not gives_log_probabilities(session, second, opening, may_ask=may_ask)
+        ):
+            run = run_with(otherwise)
     if is_dry_run:
         return replace(run.receipt(), masked=None if masked is None else masked.report)
     warn_of_jobs(session, run.first_plan)

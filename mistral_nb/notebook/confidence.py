@@ -1,14 +1,24 @@
 """Which confidence a model can give: from its log-probabilities, from the scores of labels, or from votes.
 
-Promises: nothing is sent for a dry run; what is found out of a model is found out once per kernel.
+Keeps to itself: when a model has to be asked whether it gives log-probabilities.
+Promises: that is asked where something is left to ask for which it matters, and nobody knows; never for a dry run. It is paid from
+the run's budget, and on its bill.
 """
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mistral_nb.tasks.confidence import DEFAULT_VOTES, ConfidenceSource, checked_votes
 
 if TYPE_CHECKING:
+    from mistral_nb.engine.bill import Opening
+    from mistral_nb.engine.plan import RowsPlan
+    from mistral_nb.engine.rows import RowTask
     from mistral_nb.engine.session import Session
+    from mistral_nb.tasks.classify import Classify
+
+_Task = TypeVar("_Task", bound="RowTask")
 
 
 def scores_labels(model: str | None) -> bool:
@@ -19,81 +29,68 @@ def scores_labels(model: str | None) -> bool:
     return is_local(current_session().model_name(model))
 
 
-def confidence_source(*, wanted: bool, votes: Any, model: str | None, is_dry_run: bool) -> ConfidenceSource | None:
-    """Return where the confidence comes from; None where neither confidence nor votes are asked for.
-
-    Parameters
-    ----------
-    wanted, votes, model, is_dry_run
-        As the verb was given them. Votes that are asked for are what counts, but where the model scores labels.
-    """
-    from mistral_nb.engine.current import current_session
-
-    number = checked_votes(votes)
-    if number is None and not wanted:
-        return None
-    if scores_labels(model):
-        return ConfidenceSource()
-    if number is not None:
-        return ConfidenceSource(number)
-    session = current_session()
-    name = session.model_name(model)
-    if _is_open(session, name, is_dry_run=is_dry_run):
-        return ConfidenceSource(DEFAULT_VOTES)  # the dearer of the two
-    return ConfidenceSource() if _gives_log_probabilities(session, name) else ConfidenceSource(DEFAULT_VOTES)
-
-
-def deciding_source(*, votes: Any, model: str, is_dry_run: bool) -> ConfidenceSource:
-    """Return where a confidence comes from that decides what is asked next; never from votes that nobody asked for.
-
-    Parameters
-    ----------
-    votes, model, is_dry_run
-        As in `confidence_source`. Where nothing may be sent, a model that was not asked yet is taken to give log-probabilities.
+def number_of_votes(votes: Any, *, model: str | None) -> int | None:
+    """Return how often each text is asked; None for once, also where the model's scores stand in for votes.
 
     Raises
     ------
-    NotSupported
-        The model gives no confidence.
+    InvalidOption
+        `votes` can't be.
     """
-    from mistral_nb.engine.current import current_session
-    from mistral_nb.errors import NotSupported
-
     number = checked_votes(votes)
-    if scores_labels(model):
-        return ConfidenceSource()
-    if number is not None:
-        return ConfidenceSource(number)
-    session = current_session()
-    if _is_open(session, model, is_dry_run=is_dry_run) or _gives_log_probabilities(session, model):
-        return ConfidenceSource()
-    raise NotSupported(
-        f"{model} gives no log-probabilities, so that it can't be told what it is sure of.",
-        f"Give votes={DEFAULT_VOTES}: each text is asked so often, and the share of answers that agree is the confidence.",
-    )
+    if number is None or scores_labels(model):
+        return None
+    return number
 
 
-def _is_open(session: "Session", model: str, *, is_dry_run: bool) -> bool:
-    """Whether it is not known if the model's answers have log-probabilities, and can't be asked now."""
-    from mistral_nb.notebook.parts import current_part
+def with_confidence(
+    task: "Classify", *, wanted: bool, votes: Any, model: str | None
+) -> "tuple[Classify, Classify | None]":
+    """Return the task with the source of its confidence, and what stands in for it where a model gives no log-probabilities.
 
-    part = current_part()
-    sends_nothing = is_dry_run or (part is not None and not part.may_ask)
-    return sends_nothing and model not in session.account.gives_log_probabilities
-
-
-def _gives_log_probabilities(session: "Session", model: str) -> bool:
-    """Return whether a model's answers have log-probabilities; the first time by asking for some.
-
-    Mistral's SDK (3.7.0) has the fields for them, the published specification (2026-08) has not, and refuses unknown ones.
+    Parameters
+    ----------
+    wanted, votes, model
+        As the verb was given them. Votes that are asked for are what counts, but where the model scores labels.
     """
-    from mistral_nb.errors import RequestRejected
+    number = number_of_votes(votes, model=model)
+    if not wanted and votes is None:
+        return task, None
+    first = replace(task, confidence=ConfidenceSource(number))
+    if number is not None or scores_labels(model):
+        return first, None
+    return first, replace(task, confidence=ConfidenceSource(DEFAULT_VOTES))
 
-    known = session.account.gives_log_probabilities
-    if model not in known:
-        try:
-            answer = session.complete("Answer yes.", model=model, max_tokens=4, logprobs=True, top_logprobs=2)
-            known[model] = bool(answer.token_log_probabilities)
-        except RequestRejected:
-            known[model] = False
-    return known[model]
+
+def plan_of_either(
+    task: _Task,
+    otherwise: _Task | None,
+    *,
+    plan_for: "Callable[[_Task], RowsPlan]",
+    session: "Session",
+    model: str,
+    opening: "Opening",
+    may_ask: bool,
+) -> "RowsPlan":
+    """Return the plan of `task`, or of what is asked otherwise where the model gives no log-probabilities.
+
+    Where that is not known and can't be asked, the answers that are kept decide or, where they don't, it is the dearer of the two:
+    `otherwise`, which every model can answer.
+    """
+    if otherwise is None:
+        return plan_for(task)
+    known = session.log_probabilities.known(model)
+    if known is not None:
+        return plan_for(task if known else otherwise)
+    with_them, without = plan_for(task), plan_for(otherwise)
+    if not with_them.unanswered:
+        return with_them
+    if not without.unanswered or not may_ask:
+        return without
+    return with_them if session.log_probabilities.ask(model, opening) else without
+
+
+def gives_log_probabilities(session: "Session", model: str, opening: "Opening", *, may_ask: bool) -> bool | None:
+    """Return whether a model gives log-probabilities; None where that is not known, and can't be asked."""
+    known = session.log_probabilities.known(model)
+    return session.log_probabilities.ask(model, opening) if known is None and may_ask else known

@@ -2,7 +2,7 @@
 
 Keeps to itself: how that code is found from within the verb.
 Promises: within `on_part` nothing is printed, drawn or warned of, and ``last_run`` stays that of the user's own call; within
-`without_asking` no model is asked, not even for what it can do, so that a verb on no rows tells the form of its result.
+`without_asking` a verb on no rows, which asks no model, tells the form of its result.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,12 +23,9 @@ class Part:
     ----------
     told
         Called with a result that has failures, in the place of a warning.
-    may_ask
-        Whether a model may be asked.
     """
 
     told: "Callable[[RowsResult], None]"
-    may_ask: bool = True
 
 
 _current: ContextVar[Part | None] = ContextVar("mistral_nb_part", default=None)
@@ -52,7 +49,7 @@ def on_part(told: "Callable[[RowsResult], None]") -> Iterator[None]:
 @contextmanager
 def without_asking() -> Iterator[None]:
     """Run verbs in this block on columns without rows, for the form of what they give."""
-    token = _current.set(Part(lambda result: None, may_ask=False))
+    token = _current.set(Part(lambda result: None))
     try:
         yield
     finally:

@@ -139,6 +139,7 @@ def answered(
     column: "pd.Series[Any]",
     task: "RowTask",
     *,
+    otherwise: "RowTask | None" = None,
     further_texts: "Sequence[MaskedText]" = (),
     masked_one: "MaskText | None" = None,
     reshape: "Reshape | None" = None,
@@ -149,6 +150,8 @@ def answered(
 
     Parameters
     ----------
+    otherwise
+        What is asked in the place of `task`, which needs log-probabilities, where the model gives none; values of the same dtype.
     further_texts
         Texts that are asked together with those of the column, unless it has none; masked if it is.
     masked_one
@@ -159,30 +162,45 @@ def answered(
         Makes of the run what the verb gives instead of a column.
     """
     from mistral_nb.engine.batch_calls import refuse_embedded
+    from mistral_nb.engine.bill import Opening
     from mistral_nb.engine.columns import texts_to_ask
     from mistral_nb.engine.current import current_session
     from mistral_nb.engine.masked_column import masked_column
     from mistral_nb.engine.occasion import asked_through
     from mistral_nb.masking.masked_text import mask_text
+    from mistral_nb.notebook.confidence import plan_of_either
     from mistral_nb.notebook.embedded_notices import warn_of_guesses
     from mistral_nb.notebook.job_notices import warn_of_jobs
 
     chosen = checked(options)
     session = current_session()
-    if chosen["mode"] != "live":
-        refuse_embedded(session, chosen["model"])
+    model, is_live = session.model_name(chosen["model"]), chosen["mode"] == "live"
+    if not is_live:
+        refuse_embedded(session, model)
     masked = masked_column(column, chosen["mask"], masked_one=masked_one or mask_text, further=further_texts)
     report = None if masked is None else masked.report
     texts = texts_to_ask(column if masked is None else masked.column, [further.text for further in further_texts])
-    plan = session.plan(task, texts, model=chosen["model"], options=run_options(chosen))
+    asks = run_options(chosen)
+    opening = Opening(asks.budget_usd)
+    with asked_through("accessor", verb=task.verb):
+        plan = plan_of_either(
+            task,
+            otherwise,
+            plan_for=lambda either: session.plan(either, texts, model=model, options=asks),
+            session=session,
+            model=model,
+            opening=opening,
+            may_ask=not chosen["dry_run"] and (is_live or session.batches.lacking(model) is None),
+        )
 
     def again(rows: "pd.Series[Any]", same: VerbOptions) -> None:
-        answered(rows, task, masked_one=masked_one, reshape=reshape, **same)
+        answered(rows, task, otherwise=otherwise, masked_one=masked_one, reshape=reshape, **same)
 
-    if chosen["mode"] != "live":
+    if not is_live:
         return answered_by_jobs(
             plan,
             session,
+            opening=opening,
             mode=chosen["mode"],
             preview=chosen["preview"],
             is_dry_run=chosen["dry_run"],
@@ -205,7 +223,7 @@ def answered(
     if plan.unanswered:
         warn_of_guesses(task, model=plan.model, rows_per_request=chosen["rows_per_request"])
     with asked_through("accessor", verb=task.verb):
-        run = session.run(plan)
+        run = session.run(plan, budget=opening.budget, bill=opening.bill)
     return executed(
         column,
         run,

@@ -47,7 +47,8 @@ def classify(
     confidence
         How sure the model was, from 0 to 1, and in `confidence_from` what that is: "log-probabilities", the probability that
         the model gave its label among the labels; "label scores", the same of the embedded model; "votes", the share of answers
-        that agree, where the model gives neither (then `votes` is 5). All say which answers are surer than
+        that agree, where the model gives neither (then `votes` is 5). Which it is, is found out once for each hosted model, by
+        a request of a few tokens that is on the bill of the first run it matters to. All say which answers are surer than
         others. None is calibrated: of the answers with 0.9, nine in ten may be right, or seven. `mistral_nb.evaluate` compares
         answers with labels of your own. Each text is asked alone. With `multi_label` it is the share of votes of each
         label that got any, or by the embedded model's scores the probability that each label applies.
@@ -110,10 +111,8 @@ def classify(
     >>> receipt.of_first_model.model, receipt.model
     ('ministral-8b-latest', 'mistral-large-latest')
     """
-    from dataclasses import replace
-
     from mistral_nb.notebook.cascades import cascaded, checked_escalation
-    from mistral_nb.notebook.confidence import confidence_source
+    from mistral_nb.notebook.confidence import with_confidence
     from mistral_nb.tasks.classify import Classify
 
     escalation = checked_escalation(escalate, below, multi_label=multi_label)
@@ -132,13 +131,13 @@ def classify(
         return answered(column, task, **options)
     if escalation is not None:
         return cascaded(column, task, escalation, votes=votes, **options)
-    source = confidence_source(
+    asked, otherwise = with_confidence(
+        task,
         wanted=confidence,
         votes=votes,
         model=options.get("model"),
-        is_dry_run=options.get("dry_run") is True,
     )
-    return answered(column, replace(task, confidence=source), **options)
+    return answered(column, asked, otherwise=otherwise, **options)
 
 
 def _task(
@@ -146,9 +145,9 @@ def _task(
 ) -> "Classify | ClassifySeveral":
     """Return the task, without what its confidence comes from where one label is chosen."""
     from mistral_nb.errors import InvalidOption
-    from mistral_nb.notebook.confidence import scores_labels
+    from mistral_nb.notebook.confidence import number_of_votes
     from mistral_nb.tasks.classify import classify_task
-    from mistral_nb.tasks.confidence import DEFAULT_VOTES, checked_votes
+    from mistral_nb.tasks.confidence import DEFAULT_VOTES
     from mistral_nb.tasks.multi_label import multi_label_task
 
     for name, value in {"confidence": confidence, "rationale": asked["rationale"]}.items():
@@ -157,9 +156,8 @@ def _task(
     if not (isinstance(multi_label, bool) or multi_label == "columns"):
         raise InvalidOption(f"multi_label is {multi_label!r}.", 'Give multi_label=True, or multi_label="columns".')
     if multi_label:
-        number = checked_votes(votes) or (DEFAULT_VOTES if confidence else None)
-        if number is not None and scores_labels(model):
-            number = None
+        asked_for = DEFAULT_VOTES if votes is None and confidence else votes
+        number = number_of_votes(asked_for, model=model)
         as_columns = multi_label == "columns"
         return multi_label_task(labels, as_columns=as_columns, votes=number, shows_confidence=confidence, **asked)
     return classify_task(labels, shows_confidence=confidence, **asked)

@@ -55,10 +55,8 @@ def sentiment(
     >>> texts.mistral.sentiment(neutral=False, mixed=False).cat.categories.tolist()
     ['negative', 'positive']
     """
-    from dataclasses import replace
-
     from mistral_nb.errors import InvalidOption
-    from mistral_nb.notebook.confidence import confidence_source
+    from mistral_nb.notebook.confidence import with_confidence
     from mistral_nb.tasks.aspects import aspects_task
     from mistral_nb.tasks.sentiment import sentiment_task
 
@@ -72,10 +70,10 @@ def sentiment(
         task = aspects_task(aspects, neutral=neutral, mixed=mixed, instructions=instructions)
         return answered(column, task, **options)
     whole = sentiment_task(neutral=neutral, mixed=mixed, instructions=instructions, shows_confidence=confidence)
-    source = confidence_source(
+    asked, otherwise = with_confidence(
+        whole,
         wanted=confidence,
         votes=votes,
         model=options.get("model"),
-        is_dry_run=options.get("dry_run") is True,
     )
-    return answered(column, replace(whole, confidence=source), **options)
+    return answered(column, asked, otherwise=otherwise, **options)

@@ -223,6 +223,7 @@ class TestWhatItCosts:
         assert "2 of 20 texts (10%) went on to mistral-large-latest" in repr(last_run())
 
     def test_kept_answers_have_the_price_they_had(self, priced: FakeApi) -> None:
+        cascaded(["what a model gives is found out once"])
         reports = []
         for _ in range(2):
             cascaded()
@@ -234,6 +235,27 @@ class TestWhatItCosts:
         cascaded(below=1)
 
         assert "more)" in str(last_run().cascade)
+
+    def test_finding_out_what_both_models_give_is_on_the_bill(self, priced: FakeApi) -> None:
+        cascaded(confidence=True)
+        written_down = sum(record.cost_usd or 0 for record in mistral_nb.session().ledger.records())
+
+        assert [request.text for request in priced.requests].count("Answer yes.") == 2
+        assert (last_run().result.requests, last_run().result.cost_usd) == (len(priced.requests), written_down)
+
+    def test_finding_out_is_within_the_budget(self, priced: FakeApi) -> None:
+        with pytest.warns(mistral_nb.FailedRowsWarning, match="BudgetReached"):
+            cascaded(budget_usd=1e-9)
+
+        assert priced.requests == []
+
+    def test_kept_answers_are_shown_in_another_kernel_without_asking(self, api: FakeApi) -> None:
+        before = cascaded(confidence=True)
+        sent = len(api.requests)
+        mistral_nb.configure(api_key="revoked")
+
+        assert cascaded(confidence=True).equals(before)
+        assert len(api.requests) == sent
 
     def test_an_unknown_price_is_said(self, api: FakeApi) -> None:
         cascaded()

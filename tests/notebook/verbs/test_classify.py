@@ -10,6 +10,8 @@ import pytest
 
 import mistral_nb
 from mistral_nb import errors
+from mistral_nb.engine.current import close_current_session
+from mistral_nb.engine.log_probabilities import LogProbabilities
 from tests.engine.row_runs import is_pack, pack_sizes
 from tests.fake_api import FakeApi, Fault
 
@@ -118,6 +120,106 @@ class TestConfidence:
             classified(rows, confidence=True)
 
         assert [request.text for request in api.requests] == ["Answer yes.", "a bug", "another bug"]
+
+    def test_what_the_model_gives_is_remembered_in_the_file(self, api: FakeApi) -> None:
+        api.settings.log_probabilities = "left out"
+        classified(["a bug"], confidence=True)
+        close_current_session()
+        frame = classified(["a bug", "another bug"], confidence=True)
+
+        assert [request.text for request in api.requests] == ["Answer yes.", "a bug", "another bug"]
+        assert frame["confidence_from"].tolist() == ["votes"] * 2
+
+    @pytest.mark.parametrize("kind", ["given", "left out"])
+    def test_kept_answers_are_shown_without_asking_also_when_the_key_is_revoked(self, api: FakeApi, kind: Any) -> None:
+        api.settings.log_probabilities = kind
+        before = classified(TEXTS, confidence=True)
+        sent = len(api.requests)
+        mistral_nb.configure(api_key="revoked")
+
+        assert classified(TEXTS, confidence=True).equals(before)
+        assert len(api.requests) == sent
+
+    @pytest.mark.parametrize("kind", ["given", "left out"])
+    def test_kept_answers_are_shown_also_when_the_finding_is_lost(
+        self, api: FakeApi, kind: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        api.settings.log_probabilities = kind
+        before = classified(TEXTS, confidence=True)
+        sent = len(api.requests)
+        monkeypatch.setattr(LogProbabilities, "known", lambda self, model: None)
+
+        assert classified(TEXTS, confidence=True).equals(before)
+        assert len(api.requests) == sent
+
+    def test_a_finding_is_as_old_as_answers_may_be(self, api: FakeApi) -> None:
+        mistral_nb.configure(cache_days=1e-9)
+        for rows in (["a bug"], ["another bug"]):
+            classified(rows, confidence=True)
+
+        assert [request.text for request in api.requests][::2] == ["Answer yes."] * 2
+
+    @pytest.mark.parametrize("escalation", [{}, {"model": "ministral", "escalate": "large"}], ids=["one model", "two"])
+    def test_a_column_without_text_asks_for_nothing(self, api: FakeApi, escalation: dict[str, Any]) -> None:
+        frame = classified([None, " "], confidence=True, **escalation)
+
+        assert (frame["label"].isna().tolist(), api.requests) == ([True, True], [])
+
+    def test_finding_out_is_within_the_budget(self, priced: FakeApi) -> None:
+        with pytest.warns(mistral_nb.FailedRowsWarning, match="BudgetReached"):
+            frame = classified(TEXTS, confidence=True, budget_usd=1e-9)
+
+        assert (frame["label"].isna().all(), priced.requests) == (True, [])
+
+    def test_finding_out_leaves_less_of_the_budget(self, priced: FakeApi) -> None:
+        priced.settings.log_probabilities = "left out"
+        enough_for_the_row = classified(["a bug"], dry_run=True, confidence=True).cost_usd_most
+        with pytest.warns(mistral_nb.FailedRowsWarning, match="BudgetReached"):
+            classified(["a bug"], confidence=True, budget_usd=enough_for_the_row)
+
+        assert [request.text for request in priced.requests] == ["Answer yes."]
+
+    @pytest.mark.parametrize("options", [{}, {"background": True}, {"details": True}], ids=str)
+    def test_finding_out_is_on_the_bill_of_the_run(self, priced: FakeApi, options: dict[str, Any]) -> None:
+        given = classified(TEXTS, confidence=True, **options)
+        if "background" in options:
+            given.result()
+        result = mistral_nb.session().last_run.result
+        written_down = sum(record.cost_usd or 0 for record in mistral_nb.session().ledger.records())
+
+        assert (result.requests, result.progress.requests) == (4, 4)
+        assert result.cost_usd == result.progress.cost_usd == written_down
+
+    def test_what_all_rows_cost_is_the_bill(self, priced: FakeApi) -> None:
+        details = classified(TEXTS, confidence=True, details=True)
+
+        assert details["cost_usd"].sum() == pytest.approx(float(mistral_nb.session().last_run.result.cost_usd))
+
+    def test_finding_out_for_a_batch_job_is_on_its_bill(self, priced: FakeApi) -> None:
+        classified(TEXTS, confidence=True, mode="batch").result()
+        result = mistral_nb.session().last_run.result
+        written_down = sum(record.cost_usd or 0 for record in mistral_nb.session().ledger.records())
+
+        assert (result.requests, result.cost_usd) == (4, written_down)
+
+    def test_finding_out_for_a_batch_job_is_within_its_budget(self, priced: FakeApi) -> None:
+        job = classified(TEXTS, confidence=True, mode="batch", budget_usd=1e-9)
+
+        assert (set(job.failed["error"]), priced.requests) == ({"BudgetReached"}, [])
+
+    def test_where_there_are_no_batch_jobs_nothing_is_found_out(self, api: FakeApi) -> None:
+        mistral_nb.configure(region="eu", endpoint="")
+        with pytest.raises(errors.NotSupported):
+            classified(TEXTS, confidence=True, mode="batch")
+
+        assert api.requests == []
+
+    def test_finding_out_is_written_down_as_a_request_of_the_verb(self, api: FakeApi) -> None:
+        classified(["a bug"], confidence=True)
+
+        assert {(record.door, record.verb) for record in mistral_nb.session().ledger.records()} == {
+            ("accessor", "classify")
+        }
 
     def test_votes_that_differ_lower_it(self, api: FakeApi) -> None:
         frame = classified([f"hello {number}" for number in range(20)], confidence=True, votes=5)
