@@ -81,6 +81,7 @@ def cascaded(
     from mistral_nb.notebook.confidence import (
         gives_log_probabilities,
         number_of_votes,
+        refuse_equal_votes,
         scores_labels,
         with_confidence,
     )
@@ -103,10 +104,12 @@ def cascaded(
         )
     masked = masked_column(column, chosen["mask"])
     texts = distinct_texts(column if masked is None else masked.column)
-    may_ask = not is_dry_run
-    number = number_of_votes(votes, model=first)
+    temperature, may_ask = chosen["temperature"], not is_dry_run
+    number = number_of_votes(votes, model=first, temperature=temperature)
     asked = replace(task, confidence=ConfidenceSource(number))
-    shown, otherwise = with_confidence(task, wanted=task.shows_confidence, votes=None, model=second)
+    shown, otherwise = with_confidence(
+        task, wanted=task.shows_confidence, votes=None, model=second, temperature=temperature
+    )
     asks = run_options(chosen)
     opening = Opening(asks.budget_usd)
 
@@ -138,6 +141,8 @@ def cascaded(
             and run.may_ask_second
             and not gives_log_probabilities(session, second, opening, may_ask=may_ask)
         ):
+            if not is_dry_run:
+                refuse_equal_votes(DEFAULT_VOTES, temperature)
             run = run_with(otherwise)
     if is_dry_run:
         return replace(run.receipt(), masked=None if masked is None else masked.report)

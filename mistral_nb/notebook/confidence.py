@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mistral_nb.tasks.confidence import DEFAULT_VOTES, ConfidenceSource, checked_votes
+from mistral_nb.errors import InvalidOption
+from mistral_nb.tasks.confidence import DEFAULT_VOTES, VOTING_TEMPERATURE, ConfidenceSource, checked_votes
 
 if TYPE_CHECKING:
     from mistral_nb.engine.bill import Opening
@@ -29,31 +30,41 @@ def scores_labels(model: str | None) -> bool:
     return is_local(current_session().model_name(model))
 
 
-def number_of_votes(votes: Any, *, model: str | None) -> int | None:
+def number_of_votes(votes: Any, *, model: str | None, temperature: Any) -> int | None:
     """Return how often each text is asked; None for once, also where the model's scores stand in for votes.
 
     Raises
     ------
     InvalidOption
-        `votes` can't be.
+        `votes` can't be, or `temperature` is 0, at which all of them would be the same one.
     """
     number = checked_votes(votes)
     if number is None or scores_labels(model):
         return None
+    refuse_equal_votes(number, temperature)
     return number
 
 
+def refuse_equal_votes(votes: int, temperature: Any) -> None:
+    """Raise InvalidOption for votes that would all be the same one."""
+    if temperature == 0:
+        raise InvalidOption(
+            f"temperature is {temperature!r}, at which a model answers the same each time, and {votes} votes would be one.",
+            f"Leave temperature out (votes are asked at {VOTING_TEMPERATURE}), or do without votes and the confidence they give.",
+        )
+
+
 def with_confidence(
-    task: "Classify", *, wanted: bool, votes: Any, model: str | None
+    task: "Classify", *, wanted: bool, votes: Any, model: str | None, temperature: Any
 ) -> "tuple[Classify, Classify | None]":
     """Return the task with the source of its confidence, and what stands in for it where a model gives no log-probabilities.
 
     Parameters
     ----------
-    wanted, votes, model
+    wanted, votes, model, temperature
         As the verb was given them. Votes that are asked for are what counts, but where the model scores labels.
     """
-    number = number_of_votes(votes, model=model)
+    number = number_of_votes(votes, model=model, temperature=temperature)
     if not wanted and votes is None:
         return task, None
     first = replace(task, confidence=ConfidenceSource(number))

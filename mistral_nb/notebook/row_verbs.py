@@ -168,9 +168,10 @@ def answered(
     from mistral_nb.engine.masked_column import masked_column
     from mistral_nb.engine.occasion import asked_through
     from mistral_nb.masking.masked_text import mask_text
-    from mistral_nb.notebook.confidence import plan_of_either
+    from mistral_nb.notebook.confidence import plan_of_either, refuse_equal_votes
     from mistral_nb.notebook.embedded_notices import warn_of_guesses
     from mistral_nb.notebook.job_notices import warn_of_jobs
+    from mistral_nb.tasks.confidence import DEFAULT_VOTES
 
     chosen = checked(options)
     session = current_session()
@@ -192,6 +193,8 @@ def answered(
             opening=opening,
             may_ask=not chosen["dry_run"] and (is_live or session.batches.lacking(model) is None),
         )
+    if plan.task is otherwise and not chosen["dry_run"]:
+        refuse_equal_votes(DEFAULT_VOTES, chosen["temperature"])
 
     def again(rows: "pd.Series[Any]", same: VerbOptions) -> None:
         answered(rows, task, otherwise=otherwise, masked_one=masked_one, reshape=reshape, **same)

@@ -53,8 +53,8 @@ def classify(
         answers with labels of your own. Each text is asked alone. With `multi_label` it is the share of votes of each
         label that got any, or by the embedded model's scores the probability that each label applies.
     votes
-        Ask each text so often, from 2 to 16, at temperature 0.7, and take what most answers say. The prompt is billed once. The
-        embedded model's scores are the same each time, and stand in for votes.
+        Ask each text so often, from 2 to 16, at temperature 0.7 or another above 0, and take what most answers say. The prompt is
+        billed once. The embedded model's scores are the same each time, and stand in for votes.
     escalate
         A second, better model, e.g. ``model="ministral", escalate="large"``: it is asked about the texts whose first label has a
         confidence below `below`, or can't be read. The first model's confidence decides, from log-probabilities, label scores or,
@@ -87,8 +87,8 @@ def classify(
     InvalidLabels
         Fewer than two labels, one given twice, or one that is blank.
     InvalidOption
-        An example whose label is none of the labels, votes out of range, blank instructions, or `escalate` with `multi_label` or
-        to the model that answers first.
+        An example whose label is none of the labels, votes out of range or at temperature 0, blank instructions, or
+        `escalate` with `multi_label` or to the model that answers first.
     NotSupported
         With `escalate`: the first model gives no confidence and there are no `votes`, or `mode` is not "live".
 
@@ -126,6 +126,7 @@ def classify(
         rationale=rationale,
         instructions=instructions,
         model=options.get("model"),
+        temperature=options.get("temperature"),
     )
     if not isinstance(task, Classify):
         return answered(column, task, **options)
@@ -136,12 +137,13 @@ def classify(
         wanted=confidence,
         votes=votes,
         model=options.get("model"),
+        temperature=options.get("temperature"),
     )
     return answered(column, asked, otherwise=otherwise, **options)
 
 
 def _task(
-    labels: Any, *, multi_label: Any, confidence: Any, votes: Any, model: str | None, **asked: Any
+    labels: Any, *, multi_label: Any, confidence: Any, votes: Any, model: str | None, temperature: Any, **asked: Any
 ) -> "Classify | ClassifySeveral":
     """Return the task, without what its confidence comes from where one label is chosen."""
     from mistral_nb.errors import InvalidOption
@@ -157,7 +159,7 @@ def _task(
         raise InvalidOption(f"multi_label is {multi_label!r}.", 'Give multi_label=True, or multi_label="columns".')
     if multi_label:
         asked_for = DEFAULT_VOTES if votes is None and confidence else votes
-        number = number_of_votes(asked_for, model=model)
+        number = number_of_votes(asked_for, model=model, temperature=temperature)
         as_columns = multi_label == "columns"
         return multi_label_task(labels, as_columns=as_columns, votes=number, shows_confidence=confidence, **asked)
     return classify_task(labels, shows_confidence=confidence, **asked)

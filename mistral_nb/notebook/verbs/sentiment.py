@@ -46,7 +46,8 @@ def sentiment(
     Raises
     ------
     InvalidOption
-        Aspects that are no list of different texts, or come with `confidence` or `votes`; blank `instructions`.
+        Aspects that are no list of different texts, or come with `confidence` or `votes`; votes out of range or at temperature
+        0; blank `instructions`.
 
     Examples
     --------
@@ -75,5 +76,6 @@ def sentiment(
         wanted=confidence,
         votes=votes,
         model=options.get("model"),
+        temperature=options.get("temperature"),
     )
     return answered(column, asked, otherwise=otherwise, **options)

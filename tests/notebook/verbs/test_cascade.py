@@ -257,6 +257,12 @@ class TestWhatItCosts:
         assert cascaded(confidence=True).equals(before)
         assert len(api.requests) == sent
 
+    def test_votes_of_the_second_model_are_refused_where_they_would_be_one(self, api: FakeApi) -> None:
+        api.settings.log_probabilities = "left out"
+        cascaded(votes=5)
+        with pytest.raises(errors.InvalidOption, match="votes would be one"):
+            cascaded(votes=5, temperature=0)
+
     def test_an_unknown_price_is_said(self, api: FakeApi) -> None:
         cascaded()
 

@@ -221,6 +221,30 @@ class TestConfidence:
             ("accessor", "classify")
         }
 
+    @pytest.mark.parametrize(
+        "options", [{"votes": 5}, {"confidence": True, "votes": 2}, {"multi_label": True, "votes": 3},
+                    {"multi_label": True, "confidence": True}], ids=str,
+    )  # fmt: skip
+    def test_votes_at_temperature_0_are_refused_since_all_would_be_one(
+        self, api: FakeApi, options: dict[str, Any]
+    ) -> None:
+        with pytest.raises(errors.InvalidOption, match=r"votes would be one\.\nLeave temperature out"):
+            classified(["a bug"], temperature=0, **options)
+
+        assert api.requests == []
+
+    def test_votes_in_the_place_of_log_probabilities_are_refused_at_temperature_0_as_well(self, api: FakeApi) -> None:
+        api.settings.log_probabilities = "left out"
+        with pytest.raises(errors.InvalidOption, match="5 votes would be one"):
+            classified(["a bug"], temperature=0, confidence=True)
+
+        assert [request.text for request in api.requests] == ["Answer yes."]
+
+    def test_log_probabilities_are_given_at_temperature_0(self, api: FakeApi) -> None:
+        assert classified(["a bug"], temperature=0, confidence=True)["confidence_from"].tolist() == [
+            "log-probabilities"
+        ]
+
     def test_votes_that_differ_lower_it(self, api: FakeApi) -> None:
         frame = classified([f"hello {number}" for number in range(20)], confidence=True, votes=5)
 
