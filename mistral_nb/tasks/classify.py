@@ -59,7 +59,6 @@ class Classify:
     rationale: bool = False
     confidence: ConfidenceSource | None = None
     shows_confidence: bool = False
-    ordered: bool = False
 
     verb: ClassVar[str] = "classify"
     version: ClassVar[int] = 2
@@ -114,7 +113,7 @@ class Classify:
     def dtype(self) -> "CategoricalDtype | ColumnOfRecords | dict[str, Any]":
         from pandas import CategoricalDtype
 
-        label = CategoricalDtype(list(self.labels.names), ordered=self.ordered)
+        label = CategoricalDtype(list(self.labels.names))
         if not (self.shows_confidence or self.rationale):
             return label if self.confidence is None else ColumnOfRecords(label, _label_of)
         columns: dict[str, Any] = {"label": label}
