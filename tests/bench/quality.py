@@ -5,7 +5,7 @@ reported on (half of each data set, drawn with `CHOICE_SEED`).
 Promises: nothing is kept from an earlier run, and the user's own cache is left alone.
 
     python -m tests.bench.quality [--models local-tiny local-small] [--rows 200] [--seed 7] [--ways door written packed]
-                                  [--tasks sentiment] [--confusion]
+                                  [--tasks sentiment] [--no-confusion]
 
 Each task is asked in three ways: as the door asks the embedded model, which scores labels; written, one row per request, as every
 other model is asked; and packed, ten rows in each request, as other models are asked in long columns. Where half of the texts have
@@ -276,7 +276,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=7, help="which unused texts, and which intents (default 7)")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="how each task is asked (default: all)")
     parser.add_argument("--tasks", default="", metavar="TEXT", help="only the tasks whose name has this in it")
-    parser.add_argument("--confusion", action="store_true", help="print truth against answer for each task")
+    parser.add_argument(
+        "--confusion",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="print truth against answer for each task (default)",
+    )
     options = parser.parse_args(arguments)
     # A model that does not answer as it should loses rows, and may guess; how often is in the table.
     warnings.simplefilter("ignore", UserWarning)
