@@ -53,9 +53,9 @@ def summarize(
         Same index and name as the column. Missing and blank texts are missing and cause no request; rows that failed are
         missing too, with one warning that counts them.
     DataFrame
-        With `by`, one row per group, indexed as ``groupby`` does it (sorted, without missing keys; a MultiIndex for a list):
-        `summary` (str), and in `rows` (Int64) how many rows it covers. A text that the model refuses is left out, counted by the
-        warning and listed in ``df.mistral.last_run.failed``.
+        With `by`, one row per group, indexed as ``groupby`` does it (sorted, without missing keys; a MultiIndex for a list of two
+        or more): `summary` (str), and in `rows` (Int64) how many rows it covers. A text that the model refuses is left out, counted
+        by the warning and listed in ``df.mistral.last_run.failed``.
     Summary
         With `whole`, a text that knows how many `rows` it covers. None where no row has text.
 
