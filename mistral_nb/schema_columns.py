@@ -92,14 +92,19 @@ def schema_columns(schema: StrictSchema, *, nested: Nested = "columns") -> list[
     Parameters
     ----------
     schema
-        One whose root is no object gives a single column, "answer".
+        One whose root is no object gives a single column, "answer"; one whose root may also be missing, the columns of what it
+        is otherwise.
     nested
         "columns": a field that has fields is a column for each of these; "object": it is one column of dicts.
 
     """
     root = schema.resolved(schema.root)
     if schema.is_wrapped:
-        return [_column(schema, (WRAPPED,), root)]
+        single = _single(schema, root)
+        if "properties" not in single or nested == "object":
+            return [_column(schema, (WRAPPED,), root)]
+        found = _columns_of(schema, single, (WRAPPED,), nested, frozenset())
+        return [replace(one, name=".".join(one.path[1:])) for one in found]
     return list(_columns_of(schema, root, (), nested, frozenset()))
 
 

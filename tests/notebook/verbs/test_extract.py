@@ -84,6 +84,21 @@ def said(record: Any, times: int | None = 1, when: str | None = None) -> Fault:
 
 @pytest.mark.usefixtures("api")
 class TestColumns:
+    def test_a_model_that_may_be_missing_has_the_columns_that_it_has_alone(
+        self, api: FakeApi, letters: pd.DataFrame
+    ) -> None:
+        alone = letters.mistral.extract("text", Customer)
+        api.play(said({"answer": None}, when=SECOND))
+        found = letters.mistral.extract("text", Customer | None)
+
+        assert (found.dtypes.equals(alone.dtypes), found.isna().all(axis=1).tolist()) == (True, [False, True, True])
+        assert found.iloc[0].tolist() == alone.iloc[0].tolist()
+
+    def test_a_model_that_may_be_missing_can_be_one_column_of_objects(self, letters: pd.DataFrame) -> None:
+        found = letters.mistral.extract("text", Customer | None, nested="object")
+
+        assert found.columns.tolist() == ["answer"]
+
     def test_each_field_is_a_column_with_a_dtype_that_holds_missing_values(self, letters: pd.DataFrame) -> None:
         found = letters.mistral.extract("text", Invoice)
 
