@@ -135,7 +135,7 @@ def answer_schema(schema: Any) -> AnswerSchema:
     if isinstance(schema, AnswerSchema):
         return schema
     if is_fields(schema):
-        return _from_type(record_type(schema))
+        return _from_type(record_type(schema), shown=schema)
     if isinstance(schema, Mapping):
         return _from_json_schema(schema)
     if schema is None or isinstance(schema, str) or inspect.isroutine(schema):
@@ -143,7 +143,8 @@ def answer_schema(schema: Any) -> AnswerSchema:
     return _from_type(schema)
 
 
-def _from_type(kind: Any) -> AnswerSchema:
+def _from_type(kind: Any, *, shown: Any = None) -> AnswerSchema:
+    """Return the form of a type, which an error shows as it was `shown` by the user."""
     from pydantic import TypeAdapter, ValidationError
     from pydantic.errors import PydanticUserError
 
@@ -155,7 +156,8 @@ def _from_type(kind: Any) -> AnswerSchema:
         # Without pydantic's own advice, which is for the authors of models.
         reason = re.split(r"\n|\. Set `", str(error))[0] if str(error) else "it contains itself"
         raise InvalidSchema(
-            f"The schema {_shortened(repr(kind))} can't be asked for: {reason}", _SCHEMA_KINDS
+            f"The schema {_shortened(repr(kind if shown is None else shown))} can't be asked for: {reason}",
+            _SCHEMA_KINDS,
         ) from None
 
     def validate(value: Any) -> Any:

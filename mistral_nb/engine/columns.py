@@ -59,9 +59,17 @@ def further_column_of(frame: "pd.DataFrame", key: Any) -> "pd.Series[Any]":
 
     if isinstance(key, pd.Series):
         return key
+    is_name = isinstance(key, Hashable)
+    if not is_name:
+        raise UnknownColumn(
+            f"A {type(key).__name__} is no column's name.",
+            "Name a column, or give the values as a Series: pd.Series(values, index=df.index).",
+        )
     levels = list(frame.index.names)
-    if isinstance(key, Hashable) and key is not None and key not in frame.columns and key in levels:
+    if key is not None and key not in frame.columns and key in levels:
         return frame.index.get_level_values(levels.index(key)).to_series(index=frame.index)
+    if isinstance(key, tuple) and key not in frame.columns and all(each in [*frame.columns, *levels] for each in key):
+        raise UnknownColumn(f"No column {key!r}.", f"Give several columns as a list: {list(key)!r}.")
     return column_of(frame, key)
 
 

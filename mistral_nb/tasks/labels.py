@@ -8,7 +8,7 @@ Promises: every key stands for one label; anything else is no label.
 import json
 import re
 import typing
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, KeysView, Mapping, Set
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -261,7 +261,7 @@ def _described(labels: Any) -> list[tuple[Any, Any]]:
         return [(_named(name), None) for name in typing.get_args(labels)]
     if isinstance(labels, Mapping):
         return [(_named(name), description) for name, description in labels.items()]
-    if isinstance(labels, Set) or not isinstance(labels, Iterable):
+    if (isinstance(labels, Set) and not isinstance(labels, KeysView)) or not isinstance(labels, Iterable):
         # A set has another order in each kernel, and the order is part of the question that is paid for.
         raise InvalidLabels(
             f"labels is a {type(labels).__name__}.",

@@ -11,6 +11,7 @@ from numbers import Real
 from typing import Any, ClassVar
 
 from mistral_nb.completion import Completion, CompletionRequest, JsonObject
+from mistral_nb.engine.chat_request import shortened
 from mistral_nb.engine.rows import ColumnOfRecords
 from mistral_nb.errors import InvalidAnswer, InvalidOption
 from mistral_nb.tasks.answer_text import answered_json
@@ -116,13 +117,20 @@ class Score:
         return min(self.high, self.low + (score - first) / (last - first) * (self.high - self.low))
 
 
+def _is_float(value: Real) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
 def score_task(criterion: Any, *, low: Any = 0, high: Any = 10, instructions: str | None = None) -> Score:
     """Return the task; InvalidOption for a blank criterion, or a range that is none."""
     if not isinstance(criterion, str) or not criterion.strip():
         raise InvalidOption(f"The criterion is {criterion!r}.", 'Say what is rated, e.g. "urgency".')
     for name, value in {"low": low, "high": high}.items():
-        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-            raise InvalidOption(f"{name} is {value!r}.", "Give numbers, e.g. low=0, high=10.")
+        if isinstance(value, bool) or not isinstance(value, Real) or not _is_float(value):
+            raise InvalidOption(f"{name} is {shortened(value)}.", "Give numbers, e.g. low=0, high=10.")
     if low >= high:
         raise InvalidOption(f"low is {low!r}, and high is {high!r}.", "Give the smaller number as low=.")
     return Score(" ".join(criterion.split()), float(low), float(high), checked_instructions(instructions))

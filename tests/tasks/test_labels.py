@@ -35,11 +35,12 @@ class Level(enum.IntEnum):
         ((label for label in ("a", "b")), ("a", "b")),
         (pd.Series(["a", "b"]), ("a", "b")),
         ({"billing": "invoices", "bug": None}, ("billing", "bug")),
+        ({"billing": "invoices", "bug": None}.keys(), ("billing", "bug")),
         (Topic, ("billing", "bug")),
         (Level, ("LOW", "HIGH")),
         (Literal["billing", "bug"], ("billing", "bug")),
     ],
-    ids=["list", "generator", "series", "dict", "enum of texts", "enum of numbers", "literal"],
+    ids=["list", "generator", "series", "dict", "keys of a dict", "enum of texts", "enum of numbers", "literal"],
 )
 def test_labels_may_be_given_as(given: Any, names: tuple[str, ...]) -> None:
     assert label_set(given).names == names

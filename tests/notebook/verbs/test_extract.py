@@ -397,6 +397,10 @@ class TestBadInput:
 
         assert api.requests == []
 
+    def test_a_type_that_can_not_be_asked_for_is_shown_as_it_was_given(self, letters: pd.DataFrame) -> None:
+        with pytest.raises(errors.InvalidSchema, match=r"The schema \{'due': <class 'pandas.*Timestamp'>\} can't be"):
+            letters.mistral.extract("text", {"due": pd.Timestamp})
+
     @pytest.mark.parametrize("option", [{"nested": "dots"}, {"max_tokens": 0}, {"instructions": ""}], ids=repr)
     def test_an_option_that_can_not_be_is_refused(self, letters: pd.DataFrame, option: Any) -> None:
         with pytest.raises(errors.InvalidOption, match=next(iter(option))):

@@ -108,7 +108,7 @@ class TestScore:
     @pytest.mark.parametrize(
         ("arguments", "options"),
         [(["  "], {}), ([3], {}), (["x"], {"low": 5, "high": 5}), (["x"], {"low": 9, "high": 1}), (["x"], {"low": "0"}),
-         (["x"], {"high": float("inf")}), (["x"], {"high": True}), (["x"], {"instructions": " "})],
+         (["x"], {"high": float("inf")}), (["x"], {"high": True}), (["x"], {"high": 10**400}), (["x"], {"instructions": " "})],
         ids=str,
     )  # fmt: skip
     def test_a_range_or_criterion_that_is_none_is_refused(

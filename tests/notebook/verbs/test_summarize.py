@@ -5,6 +5,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -353,6 +354,21 @@ class TestBadInput:
             tickets.mistral.summarize("text", by="produkt")
 
         assert api.requests == []
+
+    @pytest.mark.pandas_only("arrays and tuples")
+    @pytest.mark.parametrize(
+        ("key", "remedy"),
+        [
+            (np.arange(3), r"A ndarray is no column's name\.\n.*pd\.Series\(values, index=df\.index\)"),
+            (("product", "year"), r"Give several columns as a list: \['product', 'year'\]"),
+        ],
+        ids=["array", "tuple"],
+    )
+    def test_keys_in_another_form_are_told_the_one_that_does(
+        self, tickets: pd.DataFrame, key: Any, remedy: str
+    ) -> None:
+        with pytest.raises(errors.UnknownColumn, match=remedy):
+            tickets.mistral.summarize("text", by=key)
 
     @pytest.mark.parametrize(
         ("options", "problem"),
