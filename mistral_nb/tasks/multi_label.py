@@ -15,8 +15,14 @@ from mistral_nb.engine.rows import ColumnOfRecords, ColumnsOfRecords
 from mistral_nb.errors import AnswerProblem, InvalidAnswer, InvalidLabels, Refused
 from mistral_nb.nested_dtype import FieldsOf, ListOf, NestedDtype
 from mistral_nb.tasks.answer_text import answered_json
-from mistral_nb.tasks.classify import RATIONALE_TOKENS, RATIONALE_WORDS, checked_rationale
-from mistral_nb.tasks.confidence import VOTING_TEMPERATURE
+from mistral_nb.tasks.classify import (
+    BY_LABEL_SCORES,
+    CONFIDENCE_SOURCES,
+    RATIONALE_TOKENS,
+    RATIONALE_WORDS,
+    checked_rationale,
+)
+from mistral_nb.tasks.confidence import BY_VOTES, VOTING_TEMPERATURE
 from mistral_nb.tasks.json_forms import json_form, object_schema
 from mistral_nb.tasks.labels import NO_EXAMPLES, LabelHints, LabelledExamples, LabelSet, label_set, labelled_examples
 from mistral_nb.tasks.length import checked_instructions
@@ -111,9 +117,13 @@ class ClassifySeveral:
 
     @cached_property
     def dtype(self) -> Any:
+        from pandas import CategoricalDtype
+
         shares = NestedDtype(FieldsOf(dict.fromkeys(self.labels.names, "Float64")), are_labels=True)
         several = NestedDtype(ListOf("string"), are_labels=True)
-        more: dict[str, Any] = {"confidence": shares} if self.shows_confidence else {}
+        more: dict[str, Any] = {}
+        if self.shows_confidence:
+            more = {"confidence": shares, "confidence_from": CategoricalDtype(list(CONFIDENCE_SOURCES))}
         more |= {"rationale": "str"} if self.rationale else {}
         if self.as_columns:
             return ColumnsOfRecords(dict.fromkeys(self.labels.names, "boolean") | more, self._cells)
@@ -200,14 +210,15 @@ class ClassifySeveral:
         return {"labels": list(names)} | more if more else list(names)
 
     def _cells(self, value: Any) -> Mapping[str, Any]:
-        more = value if isinstance(value, Mapping) else {}
+        more = {name: said for name, said in self._record(value).items() if name != "labels"}
         applying = self._applying(value)
-        return {name: more[name] for name in ("confidence", "rationale") if name in more} | {
-            name: name in applying for name in self.labels.names
-        }
+        return more | {name: name in applying for name in self.labels.names}
 
     def _record(self, value: Any) -> Mapping[str, Any]:
-        return value if isinstance(value, Mapping) else {"labels": value}
+        if not isinstance(value, Mapping):
+            return {"labels": value}
+        source = BY_VOTES if self.votes else BY_LABEL_SCORES
+        return {**value, "confidence_from": source} if "confidence" in value else value
 
     def _applying(self, value: Any) -> list[str]:
         return list(value["labels"] if isinstance(value, Mapping) else value)
@@ -237,7 +248,7 @@ def multi_label_task(
         `examples` or `instructions` are none.
     """
     found = label_set(labels, other=other)
-    further = (["confidence"] if shows_confidence else []) + (["rationale"] if rationale else [])
+    further = (["confidence", "confidence_from"] if shows_confidence else []) + (["rationale"] if rationale else [])
     clash = next((name for name in further if as_columns and name in found.names), None)
     if clash is not None:
         raise InvalidLabels(f"The label {clash!r} has the name of a column of its own.", "Give it another name.")

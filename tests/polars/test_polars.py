@@ -44,7 +44,11 @@ VERBS: dict[str, tuple[Ask, Any]] = {
     ),
     "shares": (
         lambda verbs: verbs.classify("text", LABELS, multi_label=True, confidence=True),
-        {"labels": pl.List(pl.String), "confidence": pl.Struct(dict.fromkeys(LABELS, pl.Float64))},
+        {
+            "labels": pl.List(pl.String),
+            "confidence": pl.Struct(dict.fromkeys(LABELS, pl.Float64)),
+            "confidence_from": pl.Enum(["log-probabilities", "label scores", "votes"]),
+        },
     ),
     "sentiment": (lambda verbs: verbs.sentiment("text"), pl.Enum(["negative", "neutral", "positive", "mixed"])),
     "score": (lambda verbs: verbs.score("text", "urgency"), pl.Float64),

@@ -51,7 +51,7 @@ def classify(
         a request of a few tokens that is on the bill of the first run it matters to. All say which answers are surer than
         others. None is calibrated: of the answers with 0.9, nine in ten may be right, or seven. `mistral_nb.evaluate` compares
         answers with labels of your own. Each text is asked alone. With `multi_label` it is the share of votes of each
-        label that got any, or by the embedded model's scores the probability that each label applies.
+        label that got any ("votes"), or by the embedded model's scores the probability that each label applies.
     votes
         Ask each text so often, from 2 to 16, at temperature 0.7 or another above 0, and take what most answers say. The prompt is
         billed once. The embedded model's scores are the same each time, and stand in for votes.

@@ -329,7 +329,13 @@ class TestMultiLabel:
     def test_confidence_is_each_labels_share_of_votes(self, api: FakeApi) -> None:
         frame = classified(["billing and a bug"], multi_label=True, confidence=True, votes=4)
 
-        assert frame.loc[0].tolist() == [["billing", "bug"], {"billing": 1.0, "bug": 1.0}]
+        assert frame.loc[0].tolist() == [["billing", "bug"], {"billing": 1.0, "bug": 1.0}, "votes"]
+
+    def test_columns_say_where_their_confidence_comes_from(self, api: FakeApi) -> None:
+        frame = classified(list(self.ROWS), multi_label="columns", confidence=True)
+
+        assert frame["confidence_from"].isna().tolist() == [False, True, False, False]
+        assert set(frame["confidence_from"].dropna()) == {"votes"}
 
     def test_a_label_that_is_none_fails_its_row(self, api: FakeApi) -> None:
         api.play(Fault(content='{"labels": ["Z"]}', when="hello"))
@@ -394,6 +400,7 @@ class TestOnTheEmbeddedModel:
         frame = classified([text], DESCRIBED, multi_label=True, confidence=True, rationale=True)
 
         assert frame["labels"].tolist() == [["billing", "delivery"]]
+        assert frame["confidence_from"].tolist() == ["label scores"]
         assert {name for name, applies in frame["confidence"][0].items() if applies > 0.5} == {"billing", "delivery"}
         assert frame["rationale"].str.len()[0] > 0
 
