@@ -283,6 +283,32 @@ class TestConfidence:
         assert api.requests == []
 
 
+class TestTemperature:
+    @pytest.mark.parametrize(
+        ("options", "temperature"),
+        [
+            ({}, 0),
+            ({"multi_label": True}, 0),
+            ({"multi_label": "columns"}, 0),
+            ({"rationale": True}, 0),
+            ({"confidence": True}, 0),
+            ({"rows_per_request": 3}, 0),
+            ({"multi_label": True, "rows_per_request": 3}, 0),
+            ({"votes": 3}, 0.7),
+            ({"multi_label": True, "votes": 3}, 0.7),
+            ({"temperature": 0.3}, 0.3),
+        ],
+        ids=str,
+    )
+    def test_it_is_0_but_for_votes_unless_one_is_given(
+        self, api: FakeApi, options: dict[str, Any], temperature: float
+    ) -> None:
+        classified(TEXTS, **options)
+        asked = [request for request in api.requests if request.text != "Answer yes."]
+
+        assert {(request.body or {}).get("temperature") for request in asked} == {temperature}
+
+
 class TestRationale:
     def test_it_stands_beside_the_label(self, api: FakeApi) -> None:
         frame = classified(TEXTS, rationale=True)
