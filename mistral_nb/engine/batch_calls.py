@@ -66,6 +66,7 @@ def batch_receipt(
         prompt_tokens=now.prompt_tokens + later.prompt_tokens,
         completion_tokens_expected=now.completion_tokens_expected + later.completion_tokens_expected,
         completion_tokens_most=now.completion_tokens_most + later.completion_tokens_most,
+        rationale_tokens_expected=now.rationale_tokens_expected + later.rationale_tokens_expected,
         cost_usd_expected=sum_known(one.cost_usd_expected for one in both),
         cost_usd_most=sum_known(one.cost_usd_most for one in both),
         batch_cost_usd_expected=sum_known((now.cost_usd_expected, later.batch_cost_usd_expected)),

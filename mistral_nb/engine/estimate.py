@@ -11,7 +11,7 @@ from mistral_nb.completion import TokenUsage
 from mistral_nb.engine.leave import LeaveToSend
 from mistral_nb.engine.plan import RowsPlan
 from mistral_nb.engine.receipt import Receipt
-from mistral_nb.engine.rows import CorrectedTask
+from mistral_nb.engine.rows import CorrectedTask, ReasoningTask
 from mistral_nb.engine.tokens import TokenCounter
 
 Price = Callable[[TokenUsage], Decimal | None]
@@ -48,6 +48,7 @@ def receipt_for(
     expected_usage, most_usage = (
         TokenUsage(prompt_tokens=read, completion_tokens=written) for read, written in (expected, most)
     )
+    rationale_tokens = plan.task.rationale_tokens if isinstance(plan.task, ReasoningTask) else 0
     known = catalogue.load_catalogue()
     unique = sum(rows > 0 for rows in plan.rows_of)  # without what is asked along with them, such as a query
     return Receipt(
@@ -63,6 +64,7 @@ def receipt_for(
         prompt_tokens=expected[0],
         completion_tokens_expected=expected[1],
         completion_tokens_most=most[1],
+        rationale_tokens_expected=rationale_tokens * sum(len(planned.numbers) for planned in requests),
         are_tokens_exact=counter.is_exact,
         cost_usd_expected=price(expected_usage),
         cost_usd_most=price(most_usage),

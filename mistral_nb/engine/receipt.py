@@ -44,6 +44,8 @@ class Receipt:
         How many times a row whose answer does not fit is asked again at most; these requests are in none of the figures.
     prompt_tokens, completion_tokens_expected, completion_tokens_most
         Tokens of those requests, and of their answers: what is expected, and what `max_tokens` or the task's bound allows.
+    rationale_tokens_expected
+        Those of the expected ones that say why an answer is so; 0 where no reasons are asked for.
     are_tokens_exact
         Whether `prompt_tokens` is counted with the model's tokenizer rather than estimated.
     cost_usd_expected, cost_usd_most, batch_cost_usd_expected, batch_cost_usd_most
@@ -87,6 +89,7 @@ class Receipt:
     prompt_tokens: int
     completion_tokens_expected: int
     completion_tokens_most: int
+    rationale_tokens_expected: int = 0
     are_tokens_exact: bool
     cost_usd_expected: Decimal | None = None
     cost_usd_most: Decimal | None = None
@@ -157,7 +160,8 @@ class Receipt:
         if self.requests_for_answers and self.are_tokens_exact:
             how = "those of the texts counted with Mistral's tokenizer, those of answers estimated"
         expected, most = self.completion_tokens_expected, self.completion_tokens_most
-        written = f"about {expected:,} to write" + (f", at most {most:,}" if most > expected else "")
+        reasons = f" ({self.rationale_tokens_expected:,} of them for reasons)" if self.rationale_tokens_expected else ""
+        written = f"about {expected:,} to write{reasons}" + (f", at most {most:,}" if most > expected else "")
         condition = ", if every text goes on" if self._may_stop_early else ""
         return (
             f"{'' if self.are_tokens_exact else 'about '}{self.prompt_tokens:,} to read ({how}), {written}{condition}"
@@ -290,6 +294,7 @@ def added(
         prompt_tokens=sum(one.prompt_tokens for one in receipts),
         completion_tokens_expected=sum(one.completion_tokens_expected for one in receipts),
         completion_tokens_most=sum(one.completion_tokens_most for one in receipts),
+        rationale_tokens_expected=sum(one.rationale_tokens_expected for one in receipts),
         are_tokens_exact=all(one.are_tokens_exact for one in receipts),
     )
     if not receipts:

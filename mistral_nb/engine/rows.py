@@ -158,6 +158,15 @@ class TextBoundTask(RowTask, Protocol):
         """About how many tokens the answer to this text has."""
 
 
+@runtime_checkable
+class ReasoningTask(Protocol):
+    """A task whose answers may say why they are so."""
+
+    @property
+    def rationale_tokens(self) -> int:
+        """About how many of `answer_tokens` do; 0 where none is asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
     """How the rows are asked.

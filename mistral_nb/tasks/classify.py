@@ -36,6 +36,7 @@ CONFIDENCE_SOURCES = (BY_LOG_PROBABILITIES, BY_LABEL_SCORES, BY_VOTES)
 
 _JSON_OVERHEAD_TOKENS = 16
 RATIONALE_WORDS = 25
+EXPECTED_RATIONALE_TOKENS = RATIONALE_WORDS * 2
 RATIONALE_TOKENS = 160
 _LONGEST_PACKED_TEXT_TOKENS = 400
 _RATIONALE = f"why in at most {RATIONALE_WORDS} words"
@@ -106,8 +107,11 @@ class Classify:
 
     @property
     def answer_tokens(self) -> int:
-        expected = _JSON_OVERHEAD_TOKENS // 2 + (RATIONALE_WORDS * 2 if self.rationale else 0)
-        return expected * (self._votes or 1)
+        return _JSON_OVERHEAD_TOKENS // 2 * (self._votes or 1) + self.rationale_tokens
+
+    @property
+    def rationale_tokens(self) -> int:
+        return EXPECTED_RATIONALE_TOKENS * (self._votes or 1) if self.rationale else 0
 
     @cached_property
     def dtype(self) -> "CategoricalDtype | ColumnOfRecords | dict[str, Any]":

@@ -18,6 +18,7 @@ from mistral_nb.tasks.answer_text import answered_json
 from mistral_nb.tasks.classify import (
     BY_LABEL_SCORES,
     CONFIDENCE_SOURCES,
+    EXPECTED_RATIONALE_TOKENS,
     RATIONALE_TOKENS,
     RATIONALE_WORDS,
     checked_rationale,
@@ -110,10 +111,12 @@ class ClassifySeveral:
 
     @property
     def answer_tokens(self) -> int:
-        rationale = RATIONALE_WORDS * 2 if self.rationale else 0
-        return (_JSON_OVERHEAD_TOKENS // 2 + _EXPECTED_LABELS * _EXPECTED_TOKENS_PER_LABEL + rationale) * (
-            self.votes or 1
-        )
+        labels = _JSON_OVERHEAD_TOKENS // 2 + _EXPECTED_LABELS * _EXPECTED_TOKENS_PER_LABEL
+        return labels * (self.votes or 1) + self.rationale_tokens
+
+    @property
+    def rationale_tokens(self) -> int:
+        return EXPECTED_RATIONALE_TOKENS * (self.votes or 1) if self.rationale else 0
 
     @cached_property
     def dtype(self) -> Any:

@@ -65,7 +65,7 @@ def classify(
         The confidence below which a label is not trusted, above 0 and up to 1; 0.8 where there is `escalate`. What it should be
         depends on model and texts: `mistral_nb.prompt_diff` compares a cascade with the second model alone.
     rationale
-        Why, in a sentence. It costs about 50 tokens for each text: ``dry_run=True`` shows how many in all.
+        Why, in a sentence. It costs about 50 tokens for each text: the receipt of ``dry_run=True`` says how many in all.
     instructions
         What else to mind, in words, e.g. ``"A complaint about a price is billing."`` To the embedded model, sentences that name
         one label, and say neither "not" nor "only", are descriptions of it; others change nothing, and where none does a

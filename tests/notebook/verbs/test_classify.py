@@ -321,6 +321,23 @@ class TestRationale:
 
         assert with_it.completion_tokens_expected > without.completion_tokens_expected + 3 * 40
 
+    @pytest.mark.parametrize(
+        ("options", "tokens"),
+        [({}, 150), ({"multi_label": True}, 150), ({"votes": 2}, 300), ({"mode": "preview+batch", "preview": 1}, 150),
+         ({"model": "ministral", "escalate": "large"}, 300)],
+        ids=str,
+    )  # fmt: skip
+    def test_the_receipt_says_how_many_tokens_it_costs(
+        self, priced: FakeApi, options: dict[str, Any], tokens: int
+    ) -> None:
+        receipt = classified(TEXTS, dry_run=True, rationale=True, **options)
+
+        assert receipt.rationale_tokens_expected == tokens
+        assert f"({tokens} of them for reasons)" in str(receipt)
+
+    def test_the_receipt_says_nothing_of_reasons_that_nobody_asked_for(self, api: FakeApi) -> None:
+        assert "reasons" not in str(classified(TEXTS, dry_run=True))
+
     def test_it_may_be_packed(self, api: FakeApi) -> None:
         rows = [f"{LABELS[number % 3]} no {number}" for number in range(12)]
         frame = classified(rows, rationale=True, rows_per_request=4)
