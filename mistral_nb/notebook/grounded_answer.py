@@ -23,8 +23,8 @@ class GroundedAnswer:
         The answer; numbers in brackets are those of `sources`.
     sources
         Frame of the texts that the model read, nearest first, with the index labels of their rows (of equal ones the first): number
-        (int64, from 1), the text under the column's name, similarity to the question (float64), rows with this text (int64),
-        position of the row (int64), is_cited (bool).
+        (int64, from 1), the text under the column's name ("text" where it has none, or the name of another of these), similarity
+        to the question (float64), rows with this text (int64), position of the row (int64), is_cited (bool).
     cited
         Those of the sources that the answer names.
     question, model

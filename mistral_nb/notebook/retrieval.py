@@ -22,7 +22,7 @@ from mistral_nb.engine.vectors import nearest
 from mistral_nb.masking.masked_text import restored
 from mistral_nb.notebook.context_window import window_tokens
 from mistral_nb.notebook.grounded_answer import GroundedAnswer
-from mistral_nb.notebook.vector_runs import similarity_of_rows
+from mistral_nb.notebook.vector_runs import similarity_of_rows, with_texts
 from mistral_nb.tasks.answer import Answer, cited_numbers, count_that_fit, question_text
 
 if TYPE_CHECKING:
@@ -84,7 +84,6 @@ class Retrieval:
     def run(self, vectors: RowsResult) -> RowsRun:
         """Return the run that asks about the nearest texts."""
         import numpy as np
-        import pandas as pd
 
         numbers = vectors.texts.numbers
         similarities = similarity_of_rows(self.asked, vectors)
@@ -100,16 +99,17 @@ class Retrieval:
         question, *texts = sent
         count = count_that_fit(texts, self.task, window_tokens=window_tokens(self.model, self.session))
         positions = positions[:count]
-        self.sources = pd.DataFrame(
-            {
-                "number": beside(np.arange(1, count + 1), self.column.dtype),
-                "text" if self.column.name is None else self.column.name: self.column.array[positions],
-                "similarity": beside(similarities[positions].astype(float), self.column.dtype),
-                "rows": beside(counts[positions], self.column.dtype),
-                "position": beside(positions, self.column.dtype),
-            },
-            index=self.column.index[positions],
+        dtype = self.column.dtype
+        self.sources = with_texts(
+            self.column,
+            positions,
+            number=beside(np.arange(1, count + 1), dtype),
+            similarity=beside(similarities[positions].astype(float), dtype),
+            rows=beside(counts[positions], dtype),
+            position=beside(positions, dtype),
+            is_cited=beside(np.zeros(count, dtype=bool), dtype),
         )
+        self.sources.insert(0, "number", self.sources.pop("number"))
         plan = self._plan([question_text(question, texts[:count])])
         return self.session.run(plan, budget=self.budget, occasion=self.occasion)
 

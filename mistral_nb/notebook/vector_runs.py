@@ -82,6 +82,18 @@ def similarity_of_rows(query: str, result: "RowsResult") -> "np.ndarray[Any, np.
     return of_rows
 
 
+def with_texts(column: "pd.Series[Any]", positions: "np.ndarray[Any, Any]", **found: Any) -> "pd.DataFrame":
+    """Return a frame of the texts at these positions and what was found of each, with their index labels.
+
+    The texts are under the column's name, or under "text" where it has none, or one of those in `found`.
+    """
+    import pandas as pd
+
+    name = "text" if column.name is None or column.name in found else column.name
+    columns: dict[Any, Any] = {name: column.array[positions], **found}
+    return pd.DataFrame(columns, index=column.index[positions])
+
+
 def text_to_send(text: str, options: SearchOptions) -> "MaskedText":
     """Return a text that goes along with a column, masked if the column is."""
     from mistral_nb.engine.masked_column import masked_query

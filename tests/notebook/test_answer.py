@@ -57,6 +57,15 @@ class TestAnswer:
 
         assert texts.mistral.answer(QUESTION, k=2).cited["review"].tolist() == ["people leave when late"]
 
+    @pytest.mark.parametrize("name", ["number", "similarity", "rows", "position", "is_cited"])
+    def test_a_column_with_the_name_of_another_is_called_text(self, api: FakeApi, texts: pd.Series, name: str) -> None:
+        says(api, "They come late [2].")
+        answer = texts.rename(name).mistral.answer(QUESTION, k=2)
+
+        assert answer.sources.columns.tolist() == ["number", "text", "similarity", "rows", "position", "is_cited"]
+        assert answer.cited["text"].tolist() == ["people leave when late"]
+        assert "names 2 of the 2 texts" in repr(answer)
+
     def test_the_frame_door_takes_the_question_first(self, api: FakeApi, texts: pd.Series) -> None:
         by_frame = texts.to_frame().mistral.answer(QUESTION, "review", k=2)
 

@@ -160,6 +160,12 @@ class TestSearch:
     def test_a_column_without_a_name_is_called_text(self, api: FakeApi) -> None:
         assert pd.Series(["a"]).mistral.search("a").columns.tolist() == ["text", "similarity", "position"]
 
+    @pytest.mark.parametrize("name", ["similarity", "position"])
+    def test_a_column_with_the_name_of_another_is_called_text(self, api: FakeApi, name: str) -> None:
+        found = pd.DataFrame({name: ["late", "other"]}).mistral.search(name, "late", k=1)
+
+        assert (found.columns.tolist(), found["text"].tolist()) == (["text", "similarity", "position"], ["late"])
+
     def test_nothing_is_found_in_nothing_and_nothing_is_sent(self, api: FakeApi) -> None:
         found = pd.Series([None, ""], dtype="object").mistral.search("anything")
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, Unpack
 
 from mistral_nb.notebook.row_verbs import SearchOptions
-from mistral_nb.notebook.vector_runs import checked_text, similarity_of_rows, text_to_send, with_vectors
+from mistral_nb.notebook.vector_runs import checked_text, similarity_of_rows, text_to_send, with_texts, with_vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,9 +30,9 @@ def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **option
     Returns
     -------
     DataFrame
-        Index labels of the rows; columns: the text, under the column's name ("text" where it has none); similarity (float64), the
-        cosine of the angle between the vectors, 1 for the same direction; position (int64) of the row, so that
-        ``df.iloc[found["position"]]`` gives the whole rows.
+        Index labels of the rows; columns: the text, under the column's name ("text" where it has none, or the name of another of
+        these); similarity (float64), the cosine of the angle between the vectors, 1 for the same direction; position (int64) of
+        the row, so that ``df.iloc[found["position"]]`` gives the whole rows.
 
     Raises
     ------
@@ -48,8 +48,6 @@ def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **option
     >>> texts.mistral.search("late delivery", k=1)["text"].tolist()
     ['The parcel never came']
     """
-    import pandas as pd
-
     from mistral_nb.engine.dtype_families import beside
     from mistral_nb.engine.vectors import nearest
     from mistral_nb.tasks.length import checked_count
@@ -60,14 +58,11 @@ def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **option
     def found(run: "ColumnRun") -> "pd.DataFrame":
         similarities = similarity_of_rows(masked_query.text, run.result)
         positions = nearest(similarities, k)
-        name = "text" if column.name is None else column.name
-        return pd.DataFrame(
-            {
-                name: column.array[positions],
-                "similarity": beside(similarities[positions].astype(float), column.dtype),
-                "position": beside(positions, column.dtype),
-            },
-            index=column.index[positions],
+        return with_texts(
+            column,
+            positions,
+            similarity=beside(similarities[positions].astype(float), column.dtype),
+            position=beside(positions, column.dtype),
         )
 
     return with_vectors(column, further_texts=[masked_query], give=found, **options)
