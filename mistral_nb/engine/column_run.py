@@ -132,11 +132,12 @@ class ColumnRun:
         """The answers that were kept from before, by the number of their text."""
         result, keys = self.result, self._run.keys
         from_before = {
-            keys[number]: number
+            number: keys[number]
             for number, value in enumerate(result.values)
             if keys and value is not None and number not in result.paid
         }
-        return {from_before[key]: answer for key, answer in self._kept(list(from_before)).items()}
+        kept = self._kept(list(set(from_before.values())))
+        return {number: kept[key] for number, key in from_before.items() if key in kept}
 
     def retry(self) -> "pd.Series[Any] | pd.DataFrame":
         """Ask the failed rows again, and those that an interrupted run did not come to; return all values of the column.

@@ -54,10 +54,15 @@ class AnswerOptions(SearchOptions, total=False):
     temperature: float | None
 
 
-class RowOptions(SearchOptions, total=False):
-    """The options of verbs that give something for each row, but `temperature`: for models that write nothing."""
+class DetailOptions(SearchOptions, total=False):
+    """The options of verbs that make something of each row's answers, which batch jobs can't."""
 
     details: bool
+
+
+class RowOptions(DetailOptions, total=False):
+    """The options of verbs that give something for each row, but `temperature`: for models that write nothing."""
+
     mode: Mode
     preview: float | None
 

@@ -238,6 +238,70 @@ class TestSimilar:
 
         assert [request.body["input"] for request in api.requests] == [["a", "b"]]
 
+    def test_a_text_whose_row_lacks_the_other_is_not_sent(self, api: FakeApi) -> None:
+        pd.Series(["a", "b", None]).mistral.similar(to=pd.Series(["c", None, "d"]))
+
+        assert [request.body["input"] for request in api.requests] == [["a", "c"]]
+
+    def test_details_have_a_line_per_row_whose_sums_are_the_bill(self, priced: FakeApi) -> None:
+        frame = pd.DataFrame({"one": ["late delivery", None, "a bug"], "two": ["delivery was late", "b", "a bug"]})
+        details = frame.mistral.similar("one", to="two", details=True)
+        result = frame.mistral.last_run.result
+
+        assert details["value"].isna().tolist() == [False, True, False]
+        assert details["model"].dropna().tolist() == ["mistral-embed"] * 2
+        assert details["prompt_tokens"].sum() == result.usage.prompt_tokens
+        assert details["cost_usd"].sum() == pytest.approx(float(result.cost_usd))
+
+    def test_details_say_what_was_kept(self, api: FakeApi) -> None:
+        texts = pd.Series(["a", "b", "a"])
+        texts.mistral.similar(to="late")
+        details = texts.mistral.similar(to="late", details=True)
+
+        assert (details["from_cache"].all(), details["model"].tolist()) == (True, ["mistral-embed"] * 3)
+
+    @pytest.mark.parametrize("to", ["short", pd.Series(["a", TOO_LONG, "short"])], ids=["a text", "a column"])
+    def test_a_row_that_failed_is_counted_and_listed_once(self, api: FakeApi, to: Any) -> None:
+        texts = pd.Series([TOO_LONG, TOO_LONG + "too", "short"])
+        with pytest.warns(FailedRowsWarning, match="2 of 3 rows failed in similar"):
+            column = texts.mistral.similar(to=to)
+
+        assert column.isna().tolist() == [True, True, False]
+        assert (len(texts.mistral.last_run.failed), texts.mistral.last_run.progress.done) == (2, 3)
+
+    @ignores_failures
+    def test_failed_rows_are_compared_again_by_retry(self, api: FakeApi) -> None:
+        frame = pd.DataFrame({"one": ["late", None, "other"], "two": ["late", "b", "other"]}, index=[5, 5, 5])
+        api.play(Fault(status=400, body={"message": "bad"}, times=3))
+        before = frame.mistral.similar("one", to="two")
+        column = frame.mistral.last_run.retry()
+
+        assert before.isna().all()
+        assert column.isna().tolist() == [False, True, False]
+        np.testing.assert_allclose(column.dropna().astype(float), [1, 1], atol=1e-6)
+
+    def test_the_receipt_counts_rows_and_texts(self, api: FakeApi) -> None:
+        texts = pd.Series(["a", "b", None])
+        texts.iloc[:1].mistral.embed()
+        receipt = texts.mistral.similar(to=pd.Series(["c", "b", "d"]), dry_run=True)
+
+        assert (receipt.verb, receipt.rows, receipt.missing, receipt.unique, receipt.cached) == ("similar", 3, 1, 3, 1)
+
+    def test_masked_texts_of_both_columns_stay_here(self, api: FakeApi) -> None:
+        frame = pd.DataFrame({"one": ["mail ada@example.org", None], "two": ["ask bob@example.org", "x"]})
+        details = frame.mistral.similar("one", to="two", mask=True, details=True)
+
+        assert "@example.org" not in str([request.body for request in api.requests])
+        assert frame.mistral.last_run.masked.counts == {"EMAIL": 2}
+        assert details["model"].dropna().tolist() == ["mistral-embed"]
+
+    def test_it_gives_the_same_in_the_background(self, api: FakeApi) -> None:
+        texts = pd.Series(["late", None])
+
+        assert (
+            texts.mistral.similar(to="was late", background=True).result().equals(texts.mistral.similar(to="was late"))
+        )
+
     @pytest.mark.pandas_only("an index")
     def test_columns_with_other_indices_are_not_compared(self, api: FakeApi) -> None:
         with pytest.raises(errors.InvalidOption, match=r"different indices, of 2 and 2 rows.\n.*reindex"):

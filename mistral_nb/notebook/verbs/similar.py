@@ -1,20 +1,22 @@
 """``similar``: how near in meaning two texts of a row are."""
 
-from typing import TYPE_CHECKING, Any, Unpack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from mistral_nb.counted import counted
-from mistral_nb.notebook.row_verbs import SearchOptions
-from mistral_nb.notebook.vector_runs import checked_text, similarity_of_rows, text_to_send, with_vectors
+from mistral_nb.notebook.row_verbs import DetailOptions, VerbOptions, checked, executed, run_options
+from mistral_nb.notebook.vector_runs import checked_text, embed_task
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
-    from mistral_nb.engine.column_run import ColumnRun
+_VERB = "similar"
 
 
-def similar(column: "pd.Series[Any]", *, to: "pd.Series[Any] | str", **options: Unpack[SearchOptions]) -> Any:
+def similar(column: "pd.Series[Any]", *, to: "pd.Series[Any] | str", **options: Unpack[DetailOptions]) -> Any:
     """Return how near in meaning each text is to the one beside it in another column.
+
+    There is no ``mode="batch"``: ``embed(mode="batch")`` of both columns has their vectors made at half price, which are then kept.
 
     Parameters
     ----------
@@ -26,7 +28,7 @@ def similar(column: "pd.Series[Any]", *, to: "pd.Series[Any] | str", **options: 
     -------
     Series of dtype Float64
         Same index and name as the column: the cosine of the angle between the two vectors, from -1 to 1, which is the same
-        direction. Missing where one of the two texts is missing, blank or failed.
+        direction. Missing where one of the two texts is missing or blank, which causes no request, or failed.
 
     Raises
     ------
@@ -46,33 +48,48 @@ def similar(column: "pd.Series[Any]", *, to: "pd.Series[Any] | str", **options: 
     import pandas as pd
 
     from mistral_nb.engine.columns import distinct_texts
-    from mistral_nb.engine.dtype_families import array_of, in_family
-    from mistral_nb.engine.vectors import similarities_of_pairs
+    from mistral_nb.engine.comparison_run import ComparisonRun, text_pairs
+    from mistral_nb.engine.current import current_session
+    from mistral_nb.engine.masked_column import masked_column
+    from mistral_nb.engine.occasion import asked_through
     from mistral_nb.errors import InvalidOption
 
-    def as_column(similarities: "np.ndarray[Any, Any]") -> "pd.Series[Any]":
-        cells = [None if value != value else value for value in similarities.tolist()]  # NaN is missing
-        found = array_of(cells, in_family("Float64", column.dtype))
-        return pd.Series(found, index=column.index, name=column.name)
-
+    chosen = checked(cast(VerbOptions, options))  # which may lack any of its options
     if not isinstance(to, pd.Series):
-        text = text_to_send(checked_text(to, "text to compare with", "The delivery is late"), options)
-        return with_vectors(
-            column,
-            further_texts=[text],
-            give=lambda run: as_column(similarity_of_rows(text.text, run.result)),
-            **options,
-        )
+        text = checked_text(to, "text to compare with", "The delivery is late")
+        to = pd.Series([text] * len(column), index=column.index, dtype=object)
     if not to.index.equals(column.index):
         raise InvalidOption(
             f"The two columns have different indices, of {len(column):,} and {counted(len(to), 'row')}.",
             "Give the other its rows in the same order: to=other.reindex(series.index).",
         )
-    distinct_texts(to)  # if it is no text, under its own name
+    sent = [column, to]
+    masked = masked_column(column, chosen["mask"])
+    if masked is not None:
+        distinct_texts(to)  # if it is no text, under its own name
+        together = masked_column(pd.Series(pd.concat(sent), name=column.name), chosen["mask"])
+        assert together is not None
+        sent = [together.column.iloc[: len(column)], together.column.iloc[len(column) :]]
+        masked.report = together.report
+    pairs = text_pairs(*map(distinct_texts, sent))
+    session = current_session()
+    model = session.embedding_model(chosen["model"])
+    plan = session.plan(embed_task(model, session), pairs.texts, model=model, options=run_options(chosen))
+    if chosen["dry_run"]:
+        return replace(
+            session.receipt(plan),
+            verb=_VERB,
+            unique=len(plan.values),
+            cached=len(plan.values) - len(plan.unanswered),
+            masked=None if masked is None else masked.report,
+        )
+    with asked_through("accessor", verb=_VERB):
+        run = ComparisonRun(_VERB, session.run(plan), pairs)
 
-    def of_pairs(run: "ColumnRun") -> "pd.Series[Any]":
-        numbers = run.result.texts.numbers
-        return as_column(similarities_of_pairs(run.result.values, numbers[: len(column)], numbers[len(column) :]))
+    def again(rows: "pd.Series[Any]", same: VerbOptions) -> None:
+        result = run.result()
+        is_open = [number >= 0 and result.values[number] is None for number in result.texts.numbers.tolist()]
+        of_similar = {name: same[name] for name in DetailOptions.__annotations__}  # type: ignore[literal-required]
+        similar(rows, to=to[is_open], **of_similar)
 
-    both: pd.Series[Any] = pd.Series(pd.concat([column, to]), name=column.name)
-    return with_vectors(both, give=of_pairs, **options)
+    return executed(column, run, "Float64", masked=masked, again=again, give=None, chosen=chosen, session=session)
