@@ -135,7 +135,8 @@ class RowQuestions:
             if threading.get_ident() == thread:  # a warning in a thread of ours is nobody's
                 books.alerts.warn()
 
-        run = RowsRun(plan, bill=paid, sender=sender, in_use=self._calls.one, ended=ended)
+        verb = asked_on.verb or plan.task.verb
+        run = RowsRun(plan, verb=verb, bill=paid, sender=sender, in_use=self._calls.one, ended=ended)
         self._runs.add(run)
         return run
 

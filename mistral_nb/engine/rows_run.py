@@ -63,6 +63,8 @@ class RowsRun:
     ----------
     plan
         What to ask.
+    verb
+        What it is for.
     bill
         What it pays goes on; it may have something on it from before.
     sender
@@ -77,12 +79,14 @@ class RowsRun:
         self,
         plan: RowsPlan,
         *,
+        verb: str,
         bill: Bill,
         sender: Callable[[OnProgress], Sender],
         in_use: Callable[[], AbstractContextManager[None]],
         ended: Callable[[], None],
     ) -> None:
         self.plan = plan
+        self.verb = verb
         self._bill = bill
         self._make_sender = sender
         self._in_use = in_use
@@ -92,10 +96,6 @@ class RowsRun:
         self._began = time.perf_counter()
         self._ended: float | None = None
         self._is_cancelled = False
-
-    @property
-    def verb(self) -> str:
-        return self.plan.task.verb
 
     @property
     def keys(self) -> list[bytes]:
@@ -127,7 +127,7 @@ class RowsRun:
         sender, plan, bill = self._sender, self.plan, self._bill
         ended = self._ended or time.perf_counter()
         return RowsResult(
-            verb=plan.task.verb,
+            verb=self.verb,
             model=plan.model,
             texts=plan.texts,
             values=[None if value is UNANSWERED else value for value in plan.values],

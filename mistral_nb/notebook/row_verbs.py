@@ -144,6 +144,7 @@ def answered(
     column: "pd.Series[Any]",
     task: "RowTask",
     *,
+    verb: str | None = None,
     otherwise: "RowTask | None" = None,
     further_texts: "Sequence[MaskedText]" = (),
     masked_one: "MaskText | None" = None,
@@ -155,6 +156,8 @@ def answered(
 
     Parameters
     ----------
+    verb
+        What was called, where the task is another's.
     otherwise
         What is asked in the place of `task`, which needs log-probabilities, where the model gives none; values of the same dtype.
     further_texts
@@ -188,7 +191,8 @@ def answered(
     texts = texts_to_ask(column if masked is None else masked.column, [further.text for further in further_texts])
     asks = run_options(chosen)
     opening = Opening(asks.budget_usd)
-    with asked_through("accessor", verb=task.verb):
+    verb = verb or task.verb
+    with asked_through("accessor", verb=verb):
         plan = plan_of_either(
             task,
             otherwise,
@@ -202,7 +206,7 @@ def answered(
         refuse_equal_votes(DEFAULT_VOTES, chosen["temperature"])
 
     def again(rows: "pd.Series[Any]", same: VerbOptions) -> None:
-        answered(rows, task, otherwise=otherwise, masked_one=masked_one, reshape=reshape, **same)
+        answered(rows, task, verb=verb, otherwise=otherwise, masked_one=masked_one, reshape=reshape, **same)
 
     if not is_live:
         return answered_by_jobs(
@@ -226,11 +230,11 @@ def answered(
             finish=lambda column_run: _finished(column_run, chosen, give),
         )
     if chosen["dry_run"]:
-        return replace(session.receipt(plan), masked=report)
+        return replace(session.receipt(plan), verb=verb, masked=report)
     warn_of_jobs(session, plan)
     if plan.unanswered:
         warn_of_guesses(task, model=plan.model, rows_per_request=chosen["rows_per_request"])
-    with asked_through("accessor", verb=task.verb):
+    with asked_through("accessor", verb=verb):
         run = session.run(plan, budget=opening.budget, bill=opening.bill)
     return executed(
         column,

@@ -31,6 +31,7 @@ MOST_COMPARED_ONE_BY_ONE = 1_000_000
 def with_vectors(
     column: "pd.Series[Any]",
     *,
+    verb: str = "embed",
     further_texts: "Sequence[MaskedText]" = (),
     give: "Callable[[ColumnRun], Any] | None" = None,
     **options: Unpack[RowOptions],
@@ -40,7 +41,7 @@ def with_vectors(
 
     session = current_session()
     model = options["model"] = session.embedding_model(options.get("model"))
-    return answered(column, embed_task(model, session), further_texts=further_texts, give=give, **options)
+    return answered(column, embed_task(model, session), verb=verb, further_texts=further_texts, give=give, **options)
 
 
 def embed_task(model: str, session: "Session") -> "Embed":

@@ -184,6 +184,18 @@ class TestSearch:
 
         assert len(run.result()) == 0
 
+    def test_a_failure_is_told_of_the_verb_that_was_called(self, api: FakeApi) -> None:
+        with pytest.warns(FailedRowsWarning, match="1 of 2 rows failed in search"):
+            pd.Series([TOO_LONG, "short"]).mistral.search("short")
+
+    def test_the_receipt_and_the_ledger_name_the_verb_that_was_called(self, api: FakeApi) -> None:
+        texts = pd.Series(["short"])
+        receipt = texts.mistral.search("late", dry_run=True)
+        texts.mistral.search("late")
+
+        assert "Receipt for search" in str(receipt)
+        assert [record.verb for record in mistral_nb.session().ledger.records()] == ["search"]
+
     @ignores_failures
     def test_a_query_that_fails_is_raised(self, api: FakeApi) -> None:
         with pytest.raises(errors.PromptTooLong):

@@ -65,4 +65,4 @@ def search(column: "pd.Series[Any]", query: str, *, k: int = DEFAULT_K, **option
             position=beside(positions, column.dtype),
         )
 
-    return with_vectors(column, further_texts=[masked_query], give=found, **options)
+    return with_vectors(column, verb="search", further_texts=[masked_query], give=found, **options)
