@@ -63,7 +63,7 @@ VERBS: list[tuple[str, Ask, Any]] = [
     (
         "shares",
         lambda verbs: verbs.classify(LABELS, multi_label=True, confidence=True),
-        {"labels": "list<item: string>[pyarrow]", "confidence": SHARES},
+        {"labels": "list<item: string>[pyarrow]", "confidence": SHARES, "confidence_from": "category"},
     ),
     ("sentiment", lambda verbs: verbs.sentiment(), "category"),
     ("score", lambda verbs: verbs.score("urgency"), "double[pyarrow]"),
