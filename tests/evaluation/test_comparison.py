@@ -369,6 +369,7 @@ class TestPromptDiff:
     def test_a_cascade_has_the_price_of_both_its_models(self, priced: FakeApi) -> None:
         first, second = {"model": "ministral", "confidence": True}, {"model": "large", "rows_per_request": 1}
         both = {"model": "ministral", "escalate": "large", "below": 1, "rows_per_request": 1}
+        pd.Series(["what a model gives is found out once"]).mistral.classify(LABELS, **first)
         alone = mistral_nb.prompt_diff(frame(6), "text", LABELS, first, second)
         cascade = mistral_nb.prompt_diff(frame(6), "text", LABELS, second, both)
 
