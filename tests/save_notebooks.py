@@ -18,7 +18,8 @@ from mistral_nb.shipped_notebooks import fingerprint
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 WIDGET = "application/vnd.jupyter.widget-view+json"
-FILE_OF_A_CELL = re.compile(r"\S*ipykernel_\d+[/\\]\d+\.py")  # where Python says that a warning comes from
+FILE_OF_A_CELL = r"\S*ipykernel_\d+[/\\]\d+\.py"  # where Python says that a warning comes from
+TEMPORARY_FOLDER = re.escape(tempfile.gettempdir()) + r"[/\\]\w+"
 
 
 def save(path: Path) -> None:
@@ -33,9 +34,18 @@ def save(path: Path) -> None:
             cell.outputs = [output for output in cell.outputs if WIDGET not in output.get("data", {})]
             for output in cell.outputs:
                 if output.output_type == "stream":
-                    output.text = FILE_OF_A_CELL.sub("<cell>", output.text)
+                    output.text = without_this_machine(output.text)
     notebook.metadata["mistral_nb"] = {"fingerprint": fingerprint(notebook)}
     nbformat.write(notebook, path)
+
+
+def without_this_machine(text: str) -> str:
+    """Return what a cell printed with other names for the files and folders of this machine."""
+    home, python = re.escape(str(current_settings().home)), re.escape(sys.prefix)
+    named = [(FILE_OF_A_CELL, "<cell>"), (home, "~/mistral_nb"), (python, "~/.venv"), (TEMPORARY_FOLDER, "<folder>")]
+    for pattern, instead in named:
+        text = re.sub(pattern, instead, text)
+    return text
 
 
 def main(names: list[str]) -> None:

@@ -2,7 +2,8 @@
 
 nbval compares the outputs that no model has a say in. In the others (``nbval-ignore-output``) words, figures and the model's name
 may differ, but not the rest: styles, the footer's wording, the metadata's keys, a table's columns, the package's own lines. A cell
-that shows the less, the fewer models a machine has, is left out (``models-of-this-machine``).
+that shows the less, the fewer models a machine has, is left out (``models-of-this-machine``), and so is a solution of an exercise,
+which is saved without outputs.
 
 Keeps to itself: what of an output is the package's, and how displays that are updated later are followed.
 Promises: the notebooks are run once, by nbval; a difference fails the notebook, naming its cell.
@@ -15,7 +16,10 @@ from typing import Any
 import pytest
 from nbval.plugin import IPyNbCell
 
-from tests.save_notebooks import WIDGET
+from tests.save_notebooks import WIDGET, without_this_machine
+
+SOLUTION = "solution"  # the tag of a cell that a check adds
+_NOT_COMPARED = {"models-of-this-machine", SOLUTION}
 
 _ENDINGS = re.compile(r" · (stop|length|tool_calls)$")
 _VARYING = [
@@ -33,7 +37,7 @@ def facts(outputs: Sequence[Mapping[str, Any]]) -> Facts:
     """Return what of a cell's outputs depends on the package, and on no model's words or speed."""
     displays = [output for output in outputs if "data" in output and WIDGET not in output["data"]]
     printed = "".join(output["text"] for output in outputs if output.get("name") == "stdout")
-    lines = [_masked(line) for line in printed.splitlines() if re.search(r"\blocal-\w+", line)]
+    lines = [_masked(line) for line in without_this_machine(printed).splitlines() if re.search(r"\blocal-\w+", line)]
     return [*map(_facts_of_display, displays), *({"line": line} for line in lines)]
 
 
@@ -66,7 +70,8 @@ class _Shown:
     def note(self, message: dict[str, Any]) -> dict[str, Any]:
         kind, content = message["msg_type"], message["content"]
         display_id = content.get("transient", {}).get("display_id")
-        if kind == "update_display_data" and display_id in self._by_display_id:
+        is_solution = SOLUTION in self.cells[-1][0].cell.metadata.get("tags", ())
+        if kind == "update_display_data" and display_id in self._by_display_id and not is_solution:
             self._by_display_id[display_id].update(data=content["data"], metadata=content["metadata"])
         elif kind in {"display_data", "execute_result", "stream"}:
             output = dict(content)
@@ -99,7 +104,7 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
     differing = [
         f"{cell.name}: saved {saved}\n  shown {now}"
         for cell, outputs in _shown[item.parent].cells
-        if "models-of-this-machine" not in cell.cell.metadata.get("tags", ())
+        if not _NOT_COMPARED.intersection(cell.cell.metadata.get("tags", ()))
         and (saved := facts(cell.cell.outputs)) != (now := facts(outputs))
     ]
     if differing:
