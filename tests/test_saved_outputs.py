@@ -84,3 +84,13 @@ def test_a_notebook_with_an_outdated_answer_fails(tmp_path: Path) -> None:
 
     assert ended.returncode == 1
     assert "save them anew: python -m tests.save_notebooks old.ipynb" in ended.stdout
+
+
+def test_a_notebook_with_a_solution_that_fails_fails(tmp_path: Path) -> None:
+    exercise = "<details><summary>One solution</summary>\n\n```python\nprint(undefined)\n```\n\n</details>"
+    cells = [nbformat.v4.new_code_cell("x = 1", execution_count=1), nbformat.v4.new_markdown_cell(exercise)]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "exercise.ipynb")
+    ended = check_notebook(tmp_path / "exercise.ipynb")
+
+    assert ended.returncode == 1
+    assert "name 'undefined' is not defined" in ended.stdout
