@@ -224,6 +224,8 @@ class ChatPanel(AnyWidget):
             self.show()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "conversation"):
+            return "ChatPanel(an option was refused)"
         turns = len(self.turns)
         return f"ChatPanel({self.model}, {counted(turns, 'turn')})"
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from ipywidgets import Widget
 
-from mistral_nb import errors
+from mistral_nb import ChatPanel, errors
 from tests.fake_api import FakeApi
 from tests.notebook.chat.page import Page
 
@@ -78,3 +78,11 @@ def test_a_panel_that_was_refused_is_closed_like_the_others(api: FakeApi, opened
         opened(rows=-1, df=SALES)
 
     Widget.close_all()
+
+
+def test_a_panel_that_was_refused_says_so(api: FakeApi, opened: Opened) -> None:
+    with pytest.raises(errors.InvalidOption) as raised:
+        opened(rows=-1, df=SALES)
+    panels = [frame.locals["self"] for frame in raised.traceback if isinstance(frame.locals.get("self"), ChatPanel)]
+
+    assert list(map(repr, panels)) == ["ChatPanel(an option was refused)"]
