@@ -166,7 +166,7 @@ notebook = nbformat.read({str(ROOT / "notebooks" / FIRST)!r}, as_version=4)
 notebook.cells.append(nbformat.v4.new_code_cell("print(mistral_nb.__file__)"))
 nbclient.NotebookClient(notebook, timeout=120).execute()
 print(notebook.cells[-1].outputs[0].text.strip())
-print(notebook.cells[[cell.cell_type for cell in notebook.cells].index("code")].source)
+print(notebook.cells[[cell.cell_type for cell in notebook.cells].index("code")].source.splitlines()[-1])
 """
     variables = {"MISTRAL_NB_HOME": str(embedded_home), "MISTRAL_NB_MODEL": "local-tiny"}
     home, first_cell = ran([str(installed / "python"), "-c", script], tmp_path, **variables).splitlines()[-2:]
