@@ -51,11 +51,17 @@ def check_notebook(
 
     Notes
     -----
-    Of pytest's plugins there are only the two that are needed: importing all takes three seconds for each notebook. Nor is coverage
+    Of pytest's plugins there are only those that are needed: importing all takes three seconds for each notebook. Nor is coverage
     measured, which would take half as long again: what notebooks run, other tests run too.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    names = ["tests.light_imports", "nbval.plugin", *["tests.saved_outputs"] * is_embedded, "no:cacheprovider"]
+    names = [
+        "tests.light_imports",
+        "nbval.plugin",
+        "tests.widgets_left_out",
+        *["tests.saved_outputs"] * is_embedded,
+        "no:cacheprovider",
+    ]
     options = [word for name in names for word in ("-p", name)]
     with tempfile.TemporaryDirectory() as folder:
         notebook = nbformat.read(path, as_version=4)
