@@ -27,6 +27,13 @@ def test_tab_offers_every_verb_and_nothing_else(furnished: InteractiveShell, sub
     assert offered(furnished, f"{subject}.mistral.|") == {f"{subject}.mistral.{name}" for name in VERBS}
 
 
+@pytest.mark.parametrize("subject", ["df['text']", 'df["text"]', "df[['text']]"])
+def test_with_the_extension_it_does_so_for_an_item_of_a_frame(
+    furnished: InteractiveShell, shell: InteractiveShell, subject: str
+) -> None:
+    assert offered(furnished, f"{subject}.mistral.|") == {f"{subject}.mistral.{name}" for name in VERBS}
+
+
 @pytest.mark.parametrize("subject", ["df", "df['text']", "texts"])
 def test_so_it_does_where_jedi_is_switched_off(furnished: InteractiveShell, subject: str) -> None:
     furnished.Completer.use_jedi = False

@@ -1,7 +1,8 @@
-"""Tab after ``%%mistral`` and ``%mistral``: options, model names, and what the notebook has.
+"""Tab after ``%%mistral`` and ``%mistral``: options, model names, and what the notebook has; and after ``df["text"].mistral.``.
 
 Keeps to itself: where in a cell which word is meant, and IPython's way of asking.
-Promises: nothing is evaluated and nothing is asked over the network; outside of these magics nothing is offered.
+Promises: nothing is asked over the network, and nothing evaluated but by IPython, as far as it allows itself. Outside of these
+places nothing is offered.
 """
 
 import re
@@ -18,11 +19,13 @@ from mistral_nb.notebook.magic.config_command import SETTING_NAMES
 from mistral_nb.notebook.magic.options import FORMS, SWITCHES, VALUES
 
 _IDENTIFIER = "mistral_nb"
+_VERBS_IDENTIFIER = "mistral_nb_verbs"
 _FIRST = 100.0  # before IPython's own matchers, which then have nothing to add
 FIM_OPTIONS = ("-m", "--model", "--max-tokens", "--out", "--debug")
 
 _CELL = re.compile(r"\s*%%mistral(?P<fim>_fim)?\s(?P<typed>.*)$")
 _LINE = re.compile(r"\s*(?:[\w.\[\]\"']+\s*(?:=|<<)\s*)?%mistral\s(?P<typed>.*)$")
+_VERB_OF_AN_ITEM = re.compile(r"[\])]\.mistral\.\w*$")
 _OPEN_BRACE = re.compile(r"(?<!\{)\{(\w*)$")
 
 
@@ -76,9 +79,18 @@ def register_completion(shell: InteractiveShell, names: Callable[[], Names]) -> 
             "ordered": True,
         }
 
+    @context_matcher(identifier=_VERBS_IDENTIFIER)  # type: ignore[untyped-decorator]
+    def verbs(context: CompletionContext) -> SimpleMatcherResult:
+        # Jedi, which is on by default, can't tell that an item of a frame is a column. IPython's own way without it can.
+        if not (shell.Completer.use_jedi and _VERB_OF_AN_ITEM.search(context.text_until_cursor)):
+            return {"completions": []}
+        found: SimpleMatcherResult = shell.Completer.python_matcher(context)
+        return found
+
     matchers = shell.Completer.custom_matchers
-    matchers[:] = [known for known in matchers if getattr(known, "matcher_identifier", "") != _IDENTIFIER]
-    matchers.append(matcher)
+    ours = {_IDENTIFIER, _VERBS_IDENTIFIER}
+    matchers[:] = [known for known in matchers if getattr(known, "matcher_identifier", "") not in ours]
+    matchers += [matcher, verbs]
 
 
 def _of_options(typed: str, *, options: Iterable[str], names: Names, is_line: bool, is_fim: bool) -> Offer | None:
